@@ -1,0 +1,58 @@
+# `make rehearsal` is where a newcomer starts; `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+export PULUMI_SKIP_UPDATE_CHECK := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .toolchain/.installed ## Python packages, the `flow` command, Pulumi and its plugins (done once)
+
+.venv/.installed: requirements.txt requirements-sandbox.txt requirements-dev.txt constraints.txt pyproject.toml
+	@echo "==> Python packages into .venv (about a minute)" >&2
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, $(PYTHON) is older or missing. Name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ rm -rf .venv; echo "error: $(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install --quiet -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+.toolchain/.installed: .venv/.installed $(shell find toolchain -type f -not -path '*/__pycache__/*' 2>/dev/null)
+	@echo "==> Pulumi and its plugins into .toolchain (minutes where they have to be built)" >&2
+	@$(BIN)/python -m toolchain.install
+	@touch $@
+
+.PHONY: rehearsal
+rehearsal: setup ## The whole flow once, in the sandbox; KEEP=1 leaves it running
+	@$(BIN)/flow rehearse $(if $(KEEP),--keep)
+
+.PHONY: test
+test: setup ## Every test: units, sandbox, the real engine (starts the sandbox)
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: unit
+unit: setup ## The tests that need neither Docker nor the engine: seconds
+	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## ruff and mypy --strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: bench
+bench: setup ## Seconds and CPU of up, redeploy and destroy, against Compose by hand
+	@$(BIN)/python -m bench.run
+
+.PHONY: clean
+clean: ## Stop the sandbox and remove all that was made, the built toolchain's cache excepted
+	@test ! -x $(BIN)/flow || test ! -d .sandbox || $(BIN)/flow sandbox reset --yes
+	rm -rf .venv .toolchain .sandbox bench/results .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

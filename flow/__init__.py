@@ -1,0 +1,1 @@
+"""The `flow` command: what a team types besides `pulumi`."""
