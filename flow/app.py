@@ -1,0 +1,63 @@
+"""`flow`: parses the command line, and alone turns errors into exit codes.
+
+0 done, 1 failed (the message says what to do), 2 wrong usage, 130 interrupted,
+143 ended by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+from rich.markup import escape
+from typer.exceptions import TyperException
+
+from flow import terminal
+from flow.commands import rehearse, sandbox
+from flow.errors import FlowError
+
+app = typer.Typer(
+    name="flow",
+    help="dev, staging, production and throwaway demos of a Compose application.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # locals hold tokens
+)
+app.add_typer(sandbox.app, name="sandbox")
+app.command("rehearse")(rehearse.rehearse)
+
+
+def _terminated(signum: int, _frame: FrameType | None) -> NoReturn:
+    # As an exception, so that what runs is stopped and tidied on the way out.
+    raise SystemExit(128 + signum)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command line and say how it ended. `arguments` default to sys.argv's."""
+    try:
+        result: Any = app(args=arguments, prog_name="flow", standalone_mode=False)
+    except FlowError as error:
+        terminal.progress.print(f"[bold red]error:[/] {escape(error.problem)}", soft_wrap=True)
+        if error.remedy:
+            terminal.progress.print(f"[bold]next:[/] {escape(error.remedy)}", soft_wrap=True)
+        return error.code
+    except (KeyboardInterrupt, typer.Abort):
+        terminal.say("interrupted")
+        return 130
+    except TyperException as error:  # wrong usage
+        terminal.progress.print(f"[bold red]error:[/] {escape(error.format_message())}")
+        terminal.say("next: the command's --help says what it takes")
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The console script."""
+    signal.signal(signal.SIGTERM, _terminated)
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""`flow sandbox …`: a Hetzner Cloud on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from flow import terminal
+from flow.errors import FlowError
+from flow.sandbox_project import FOREIGN, SandboxProject
+from sandbox.lifecycle import Sandbox
+
+app = typer.Typer(
+    help="A Hetzner Cloud on this machine: its API, servers, DNS, certificates and registry.",
+    no_args_is_help=True,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def directory() -> Path:
+    """The sandbox's folder: .sandbox in the checkout, or FLOW_SANDBOX_DIR."""
+    return Path(os.environ.get("FLOW_SANDBOX_DIR") or ROOT / ".sandbox").resolve()
+
+
+def project(sandbox: Sandbox) -> SandboxProject:
+    """The project folder of a sandbox that is up, written where something is missing."""
+    if not sandbox.status().get("up"):
+        raise FlowError("the sandbox is not running", "flow sandbox up")
+    found = SandboxProject(ROOT, directory(), sandbox.credentials())
+    found.write()
+    return found
+
+
+@app.command()
+def up(as_json: Json = False) -> None:
+    """Start the sandbox, building its images the first time. Safe to repeat."""
+    sandbox = Sandbox(directory())
+    sandbox.up(terminal.say)
+    project(sandbox)
+    if as_json:
+        terminal.print_json(sandbox.status())
+    else:
+        terminal.say('The sandbox is up. Next: eval "$(.venv/bin/flow sandbox env)"')
+
+
+@app.command()
+def down(as_json: Json = False) -> None:
+    """Stop the sandbox and its servers; its state and volumes stay for the next `up`."""
+    sandbox = Sandbox(directory())
+    sandbox.down()
+    if as_json:
+        terminal.print_json(sandbox.status())
+    else:
+        terminal.say("The sandbox is down. Its state is kept: flow sandbox up goes on from there")
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """What runs, and where."""
+    state = Sandbox(directory()).status()
+    if as_json:
+        terminal.print_json(state)
+        return
+    terminal.data.print(_table(state))
+
+
+@app.command()
+def env() -> None:
+    """Print what a shell needs to use the sandbox: eval "$(flow sandbox env)"."""
+    print(project(Sandbox(directory())).exports())
+
+
+@app.command()
+def shell() -> None:
+    """Start $SHELL for which pulumi and every Hetzner client use the sandbox."""
+    environment = project(Sandbox(directory())).environment()
+    program = os.environ.get("SHELL") or "/bin/sh"
+    terminal.say(f"{program} for the sandbox; leave it with exit")
+    inherited = {k: v for k, v in os.environ.items() if k not in FOREIGN}
+    arguments, prompt = _prompt(Path(program).name)
+    os.execvpe(program, [program, *arguments], {**inherited, **environment, **prompt})  # noqa: S606 (replaces us, no shell between)
+
+
+@app.command()
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Stop the sandbox and forget everything in it: servers, volumes, stacks, tokens."""
+    if not yes:
+        typer.confirm("Remove every server, volume and stack of the sandbox?", abort=True, err=True)
+    sandbox = Sandbox(directory())
+    sandbox.reset()
+    for part in ("project", "state"):
+        shutil.rmtree(directory() / part, ignore_errors=True)
+    terminal.say("The sandbox is gone. flow sandbox up makes a new one")
+
+
+def _prompt(shell: str) -> tuple[list[str], dict[str, str]]:
+    """Arguments and variables that mark the prompt of a shell we know."""
+    if shell == "bash":
+        # bash's own start-up file sets PS1 after us, so the mark is put before each prompt.
+        return [], {
+            "PROMPT_COMMAND": 'case "$PS1" in "(sandbox) "*) ;; *) PS1="(sandbox) $PS1" ;; esac'
+        }
+    if shell in ("sh", "dash", "ash"):
+        return [], {"PS1": "(sandbox) $ "}
+    return [], {}
+
+
+def _table(state: dict[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, value in state.items():
+        if isinstance(value, dict):
+            for name, part in value.items():
+                table.add_row(f"{key} {name}", _cell(part))
+        elif isinstance(value, list):
+            table.add_row(key, str(len(value)))
+            for part in value:
+                table.add_row("", _cell(part))
+        else:
+            table.add_row(key, _cell(value))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "  ".join(f"{k} {_cell(v)}" for k, v in value.items())
+    return "" if value is None else str(value)

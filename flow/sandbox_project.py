@@ -1,0 +1,250 @@
+"""The sandbox's own project folder: the team's program with the sandbox's settings.
+
+`pulumi stack init` and `pulumi config set` write into the stack's file, so a
+sandbox that used the committed ones would leave them changed, and encrypted for
+another backend. `.sandbox/project/` has a Pulumi.yaml that is the committed one
+with `main:` pointing back at the program and the sandbox's values as defaults,
+and stack files of its own. PULUMI_OPTION_CWD in the environment makes a plain
+`pulumi up -s staging`, typed in the checkout, use it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flow.errors import FlowError
+from flow.stacks import Stacks
+
+# The long-lived stages, and which of the sandbox's Hetzner projects holds each: a
+# token reaches all of its project, so production, the stages before it and the
+# demos are kept apart.
+PROJECT_OF_STACK = {"dev": "nonprod", "staging": "nonprod", "prod": "prod"}
+DEMO_PROJECT = "demo"
+
+# The zone the sandbox seeds into each project.
+ZONE_OF_PROJECT = {
+    "prod": "example.test",
+    "nonprod": "nonprod.example.test",
+    "demo": "demo.example.test",
+}
+
+# Settings that name the world outside: a team's own values must not reach the
+# sandbox, whose defaults stand for them.
+OUTSIDE = frozenset(
+    (
+        *("acmeEmail", "acmeRoot", "acmeServer"),
+        *("host", "hostKey", "hostPort", "hostSshKey", "hostUser"),
+        *("hostname", "zone", "sshFrom"),
+        *("images", "registryPassword", "registryUsername"),
+    )
+)
+
+# Variables that would make the engine or a client reach another account, or
+# override what we set.
+FOREIGN = (
+    "HCLOUD_CONFIG",
+    "HCLOUD_CONTEXT",
+    "PULUMI_ACCESS_TOKEN",
+    "PULUMI_CONFIG_PASSPHRASE_FILE",
+    "PULUMI_OPTION_STACK",
+    "PULUMI_STACK",
+)
+
+SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+@dataclass(frozen=True)
+class SandboxProject:
+    """Where things are. `root` is the checkout, `directory` the sandbox's folder."""
+
+    root: Path
+    directory: Path
+    credentials: Mapping[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The project folder of Pulumi."""
+        return self.directory / "project"
+
+    @property
+    def stacks(self) -> Stacks:
+        """The sandbox's stacks, through the engine."""
+        return Stacks(self.folder, self.environment(), self.root / ".toolchain/bin/pulumi")
+
+    def environment(self) -> dict[str, str]:
+        """What a shell needs on top of its own environment; secrets of the sandbox are among it."""
+        tokens = self.credentials["projects"]
+        bundle = str(self.folder / "certificates.pem")
+        return {
+            "PATH": self._path(os.environ.get("PATH", "/usr/bin:/bin")),
+            "PULUMI_HOME": str(self.root / ".toolchain/pulumi-home"),
+            "PULUMI_OPTION_CWD": str(self.folder),
+            "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": str(self.credentials["passphrase"]),
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            "HCLOUD_ENDPOINT": str(self.credentials["endpoint"]),
+            "HCLOUD_TOKEN": str(tokens[DEMO_PROJECT]["token"]),
+            # The machine's own authorities and the sandbox's: for Go and Python's ssl,
+            # curl, and requests.
+            "SSL_CERT_FILE": bundle,
+            "CURL_CA_BUNDLE": bundle,
+            "REQUESTS_CA_BUNDLE": bundle,
+            "FLOW_SANDBOX": "1",
+        }
+
+    def exports(self) -> str:
+        """The environment as lines for `eval` in a POSIX shell."""
+        lines = [f"unset {' '.join(FOREIGN)}"]
+        lines += [f"export {key}={shlex.quote(value)}" for key, value in self.environment().items()]
+        return "\n".join(lines)
+
+    def write(self) -> None:
+        """Write the folder, and make the long-lived stacks where they are missing.
+
+        Cheap when nothing is to do. A person's own changes to the sandbox's stack
+        files stay; what has changed in the committed ones since is taken over.
+        """
+        for part in (self.folder, self.directory / "state"):
+            part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(self.folder / "certificates.pem", self._certificates())
+        committed = _load(self.root / "Pulumi.yaml")
+        trust = Path(str(self.credentials["ca"])).read_text()
+        main = os.path.relpath(self.root, self.folder)
+        project = sandbox_project(committed, self.credentials, main=main, acme_root=trust)
+        _write(self.folder / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
+
+        namespace = str(committed["name"])
+        taken_file = self.folder / "taken.json"
+        taken = json.loads(taken_file.read_text()) if taken_file.exists() else {}
+        made: list[str] | None = None
+        for stack, hetzner in PROJECT_OF_STACK.items():
+            file = self.folder / f"Pulumi.{stack}.yaml"
+            own = _load(file) if file.exists() else {}
+            wanted = stack_settings(
+                _load(self.root / f"Pulumi.{stack}.yaml"), namespace, ZONE_OF_PROJECT[hetzner]
+            )
+            merged = merge(own.get("config") or {}, taken.get(stack, {}), wanted)
+            if merged != own.get("config"):
+                _write(file, yaml.safe_dump({**own, "config": merged}, sort_keys=False))
+            taken[stack] = wanted
+            if "encryptionsalt" in own and "hcloud:token" in merged and self._has_state(stack):
+                continue
+            stacks = self.stacks
+            made = stacks.names() if made is None else made
+            if stack not in made:
+                stacks.create(stack)
+            stacks.set_secret(
+                stack, "hcloud:token", str(self.credentials["projects"][hetzner]["token"])
+            )
+        _write(taken_file, json.dumps(taken, indent=2))
+
+    def _has_state(self, stack: str) -> bool:
+        return any((self.directory / "state/.pulumi/stacks").glob(f"*/{stack}.json"))
+
+    def _path(self, path: str) -> str:
+        own = [str(self.root / ".venv/bin"), str(self.root / ".toolchain/bin")]
+        return os.pathsep.join([*own, *(p for p in path.split(os.pathsep) if p not in own)])
+
+    def _certificates(self) -> str:
+        bundle = self.folder / "certificates.pem"
+        machine = Path(os.environ.get("SSL_CERT_FILE", SYSTEM_CERTIFICATES))
+        if machine == bundle or not machine.exists():
+            machine = Path(SYSTEM_CERTIFICATES)
+        parts = [Path(str(self.credentials["trust"])).read_text()]
+        if machine.exists():
+            parts.append(machine.read_text())
+        return "\n".join(parts)
+
+
+def sandbox_project(
+    committed: Mapping[str, Any], credentials: Mapping[str, Any], *, main: str, acme_root: str
+) -> dict[str, Any]:
+    """The sandbox's Pulumi.yaml: the committed one with `main` and other defaults.
+
+    main       the program's folder, relative to the project's
+    acme_root  PEM of the authority that signs the ACME server's own certificate
+    """
+    project = dict(committed)
+    project["main"] = main
+    runtime = project.get("runtime")
+    if isinstance(runtime, dict) and (runtime.get("options") or {}).get("virtualenv"):
+        options = dict(runtime["options"])
+        options["virtualenv"] = os.path.join(main, options["virtualenv"])  # noqa: PTH118 (a relative path in a file)
+        project["runtime"] = {**runtime, "options": options}
+    registry = credentials["registry"]
+    defaults = {
+        "zone": ZONE_OF_PROJECT[DEMO_PROJECT],
+        "images": f"{registry['server']}/example",
+        "registryUsername": registry["pull"]["username"],
+        "registryPassword": registry["pull"]["password"],
+        "acmeServer": credentials["acme"]["directory"],
+        "acmeRoot": acme_root,
+    }
+    config = dict(project.get("config") or {})
+    for key, value in defaults.items():
+        declared = next((k for k in (key, f"{committed['name']}:{key}") if k in config), None)
+        if declared is None:
+            config[f"{committed['name']}:{key}"] = {"default": value, "type": "string"}
+        else:
+            schema = config[declared] if isinstance(config[declared], dict) else {"type": "string"}
+            # Pulumi refuses a default that is also `secret`.
+            kept = {k: v for k, v in schema.items() if k not in ("value", "secret")}
+            config[declared] = {**kept, "default": value}
+    config["hcloud:endpoint"] = {"value": credentials["endpoint"]}
+    project["config"] = config
+    return project
+
+
+def stack_settings(committed: Mapping[str, Any], namespace: str, zone: str) -> dict[str, Any]:
+    """The config of a sandbox stack: the committed one's, less secrets and the world outside."""
+    settings: dict[str, Any] = {}
+    for key, value in (committed.get("config") or {}).items():
+        space, _, name = str(key).rpartition(":")
+        secret = isinstance(value, dict) and set(value) == {"secure"}
+        if secret or space not in ("", namespace) or name in OUTSIDE:
+            continue
+        settings[f"{namespace}:{name}"] = value
+    settings[f"{namespace}:zone"] = zone
+    return settings
+
+
+def merge(
+    own: Mapping[str, Any], taken: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`own` with what changed between `taken`, last time's settings, and `wanted`, today's."""
+    merged = dict(own)
+    for key in taken.keys() | wanted.keys():
+        if taken.get(key) == wanted.get(key):
+            continue
+        if key in wanted:
+            merged[key] = wanted[key]
+        else:
+            merged.pop(key, None)
+    return dict(sorted(merged.items()))
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text())
+    except FileNotFoundError as error:
+        raise FlowError(f"{file} is missing", "run flow in a checkout of the project") from error
+    except yaml.YAMLError as error:
+        raise FlowError(f"{file} is not YAML: {error}", f"correct {file}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _write(file: Path, content: str) -> None:
+    """Write for the owner only, and only what differs, so that times tell changes."""
+    if file.exists() and file.read_text() == content:
+        return
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(content)
