@@ -137,7 +137,8 @@ class Stacks:
     def __init__(self, folder: Path, environment: Mapping[str, str], pulumi: Path) -> None:
         if not pulumi.exists():
             raise FlowError(f"no Pulumi engine at {pulumi}", "make setup")
-        self._engine = Engine(root=str(pulumi.parent.parent))
+        # The toolchain has pinned or checked the version.
+        self._engine = Engine(root=str(pulumi.parent.parent), skip_version_check=True)
         self._workspace = automation.LocalWorkspace(
             work_dir=str(folder), env_vars=dict(environment), pulumi_command=self._engine
         )

@@ -11,7 +11,6 @@ import typer
 from rich.table import Table
 
 from flow import terminal
-from flow.errors import FlowError
 from flow.sandbox_project import FOREIGN, SandboxProject
 from sandbox.lifecycle import Sandbox
 
@@ -30,10 +29,13 @@ def directory() -> Path:
     return Path(os.environ.get("FLOW_SANDBOX_DIR") or ROOT / ".sandbox").resolve()
 
 
-def project(sandbox: Sandbox) -> SandboxProject:
-    """The project folder of a sandbox that is up, written where something is missing."""
-    if not sandbox.status().get("up"):
-        raise FlowError("the sandbox is not running", "flow sandbox up")
+def project() -> SandboxProject:
+    """The project folder of the sandbox; starts the sandbox, and writes what is missing.
+
+    So that `eval "$(flow sandbox env)"` works at any time, after a restart too.
+    """
+    sandbox = Sandbox(directory())
+    sandbox.up(terminal.say)
     found = SandboxProject(ROOT, directory(), sandbox.credentials())
     found.write()
     return found
@@ -42,11 +44,9 @@ def project(sandbox: Sandbox) -> SandboxProject:
 @app.command()
 def up(as_json: Json = False) -> None:
     """Start the sandbox, building its images the first time. Safe to repeat."""
-    sandbox = Sandbox(directory())
-    sandbox.up(terminal.say)
-    project(sandbox)
+    project()
     if as_json:
-        terminal.print_json(sandbox.status())
+        terminal.print_json(Sandbox(directory()).status())
     else:
         terminal.say('The sandbox is up. Next: eval "$(.venv/bin/flow sandbox env)"')
 
@@ -74,14 +74,14 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def env() -> None:
-    """Print what a shell needs to use the sandbox: eval "$(flow sandbox env)"."""
-    print(project(Sandbox(directory())).exports())
+    """Print what a shell needs: eval "$(flow sandbox env)". Starts the sandbox if need be."""
+    print(project().exports())
 
 
 @app.command()
 def shell() -> None:
     """Start $SHELL for which pulumi and every Hetzner client use the sandbox."""
-    environment = project(Sandbox(directory())).environment()
+    environment = project().environment()
     program = os.environ.get("SHELL") or "/bin/sh"
     terminal.say(f"{program} for the sandbox; leave it with exit")
     inherited = {k: v for k, v in os.environ.items() if k not in FOREIGN}
