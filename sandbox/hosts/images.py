@@ -1,0 +1,151 @@
+"""Builds the images servers boot from, out of Debian's packages alone.
+
+Three images, each the next one's base: `deployment-flow/base:trixie` (minbase,
+also the base of applications' images where no registry is reachable),
+`deployment-flow/host:debian-13-bare` (what Hetzner's image is at first boot) and
+`deployment-flow/host:debian-13` (the same with Docker, Compose and Caddy already
+there). Each carries a hash of what it was made from and is built again only when
+that changes.
+"""
+
+import hashlib
+import io
+import platform
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+from docker.errors import BuildError, ImageNotFound
+
+from sandbox.hosts import package_sources
+from sandbox.hosts.package_sources import SUITE, PackageSources
+
+BASE = f"deployment-flow/base:{SUITE}"
+BARE = "deployment-flow/host:debian-13-bare"
+FULL = "deployment-flow/host:debian-13"
+
+_RECIPES = Path(__file__).parent / "image"
+_LABEL = "deployment-flow.inputs"
+_DEADLINE = 1200  # seconds for one image; the slowest takes about 90
+
+Report = Callable[[str], None]
+
+
+class ImageBuildFailed(RuntimeError):
+    """An image could not be made; the message ends with the tool's last lines."""
+
+
+def tag_of(image: str) -> str:
+    """The Docker image for an image name of the API (`debian-13`, `debian-13-bare`)."""
+    return BARE if image.endswith("-bare") else FULL
+
+
+def ensure(client: docker.DockerClient, log: Path, report: Report) -> None:
+    """Build whichever images are missing or made from other inputs."""
+    sources = package_sources.from_this_machine()
+    recipe = "\n".join([*sources.lines, *sources.settings, SUITE, platform.machine(), "1"])
+    base_hash = _digest(recipe.encode())
+    bare_hash = _digest(base_hash.encode(), *_contents("bare.Dockerfile", "entrypoint", "cloud.cfg"))
+    full_hash = _digest(bare_hash.encode(), *_contents("full.Dockerfile"))
+    if not _is_current(client, BASE, base_hash):
+        report("making a Debian root filesystem from this machine's package mirror (about 30 s)")
+        _import_base(client, sources, base_hash, log)
+    if not _is_current(client, BARE, bare_hash):
+        report("building the servers' bare image (about 60 s)")
+        _build(client, "bare.Dockerfile", BARE, BASE, bare_hash, log)
+    if not _is_current(client, FULL, full_hash):
+        report("building the servers' image with Docker and Caddy (about 60 s)")
+        _build(client, "full.Dockerfile", FULL, BARE, full_hash, log)
+
+
+def _contents(*names: str) -> list[bytes]:
+    return [(_RECIPES / name).read_bytes() for name in names]
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _is_current(client: docker.DockerClient, tag: str, inputs: str) -> bool:
+    try:
+        labels = client.images.get(tag).labels
+    except ImageNotFound:
+        return False
+    return bool(labels.get(_LABEL) == inputs)
+
+
+def _import_base(
+    client: docker.DockerClient, sources: PackageSources, inputs: str, log: Path
+) -> None:
+    """mmdebstrap's tar stream goes straight into `docker import`."""
+    settings = [f"--aptopt={line}" for line in sources.settings]
+    command = [
+        "mmdebstrap", "--variant=minbase", "--mode=root", f"--keyring={sources.keyring}",
+        "--include=ca-certificates", *settings,
+        # Kept in the image: a server's own apt needs what the machine's needed.
+        "--dpkgopt=force-unsafe-io", SUITE, "-", *sources.lines,
+    ]  # fmt: skip
+    with (
+        log.open("ab") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            repository, _, tag = BASE.partition(":")
+            client.api.import_image_from_stream(
+                _chunks(process.stdout),
+                repository=repository,
+                tag=tag,
+                changes=[f"LABEL {_LABEL}={inputs}", 'CMD ["/bin/bash"]'],
+            )
+        finally:
+            process.stdout.close()
+            status = process.wait(timeout=_DEADLINE)
+    if status != 0:
+        client.images.remove(BASE, force=True)
+        raise ImageBuildFailed(
+            f"mmdebstrap could not make a Debian {SUITE} root filesystem (exit {status}). "
+            f"Its messages are in {log}:\n{_tail(log)}"
+        )
+
+
+def _chunks(stream: "io.BufferedIOBase | object") -> Iterator[bytes]:
+    read = stream.read  # type: ignore[attr-defined, union-attr]
+    while chunk := read(1 << 20):
+        yield chunk
+
+
+def _build(
+    client: docker.DockerClient, recipe: str, tag: str, base: str, inputs: str, log: Path
+) -> None:
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        for path in sorted(_RECIPES.iterdir()):
+            archive.add(path, arcname=path.name)
+    context.seek(0)
+    try:
+        _, lines = client.images.build(
+            fileobj=context,
+            custom_context=True,
+            dockerfile=recipe,
+            tag=tag,
+            buildargs={"BASE": base},
+            labels={_LABEL: inputs},
+            network_mode="host",
+            rm=True,
+            forcerm=True,
+            nocache=True,
+            timeout=_DEADLINE,
+        )
+    except BuildError as error:
+        with log.open("a") as file:
+            file.writelines(str(line.get("stream", "")) for line in error.build_log)
+        raise ImageBuildFailed(f"building {tag} failed: {error}\n{_tail(log)}") from error
+    with log.open("a") as file:
+        file.writelines(str(line.get("stream", "")) for line in lines)
+
+
+def _tail(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
