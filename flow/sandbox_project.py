@@ -10,6 +10,7 @@ and stack files of its own. PULUMI_OPTION_CWD in the environment makes a plain
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shlex
@@ -79,6 +80,11 @@ class SandboxProject:
         """The sandbox's stacks, through the engine."""
         return Stacks(self.folder, self.environment(), self.root / ".toolchain/bin/pulumi")
 
+    @property
+    def images(self) -> str:
+        """Where the sandbox's images are: registry and path."""
+        return images_prefix(self.credentials)
+
     def environment(self) -> dict[str, str]:
         """What a shell needs on top of its own environment; secrets of the sandbox are among it."""
         tokens = self.credentials["projects"]
@@ -97,6 +103,8 @@ class SandboxProject:
             "SSL_CERT_FILE": bundle,
             "CURL_CA_BUNDLE": bundle,
             "REQUESTS_CA_BUNDLE": bundle,
+            # Logged in to the sandbox's registry as the one who pushes, and to no other.
+            "DOCKER_CONFIG": str(self.folder / "docker"),
             "FLOW_SANDBOX": "1",
         }
 
@@ -112,9 +120,10 @@ class SandboxProject:
         Cheap when nothing is to do. A person's own changes to the sandbox's stack
         files stay; what has changed in the committed ones since is taken over.
         """
-        for part in (self.folder, self.directory / "state"):
+        for part in (self.folder, self.folder / "docker", self.directory / "state"):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self.folder / "certificates.pem", self._certificates())
+        _write(self.folder / "docker/config.json", json.dumps(docker_config(self.credentials)))
         committed = _load(self.root / "Pulumi.yaml")
         trust = Path(str(self.credentials["ca"])).read_text()
         main = os.path.relpath(self.root, self.folder)
@@ -182,7 +191,7 @@ def sandbox_project(
     registry = credentials["registry"]
     defaults = {
         "zone": ZONE_OF_PROJECT[DEMO_PROJECT],
-        "images": f"{registry['server']}/example",
+        "images": images_prefix(credentials),
         "registryUsername": registry["pull"]["username"],
         "registryPassword": registry["pull"]["password"],
         "acmeServer": credentials["acme"]["directory"],
@@ -201,6 +210,23 @@ def sandbox_project(
     config["hcloud:endpoint"] = {"value": credentials["endpoint"]}
     project["config"] = config
     return project
+
+
+def images_prefix(credentials: Mapping[str, Any]) -> str:
+    """Registry and path of the example's images."""
+    return f"{credentials['registry']['server']}/example"
+
+
+def docker_config(credentials: Mapping[str, Any]) -> dict[str, Any]:
+    """Docker's config.json for pushing to the sandbox's registry."""
+    registry = credentials["registry"]
+    user = registry["push"]
+    login = base64.b64encode(f"{user['username']}:{user['password']}".encode()).decode()
+    return {
+        "auths": {registry["server"]: {"auth": login}},
+        # Another config folder hides a person's own plugins (buildx, compose).
+        "cliPluginsExtraDirs": [str(Path.home() / ".docker/cli-plugins")],
+    }
 
 
 def stack_settings(committed: Mapping[str, Any], namespace: str, zone: str) -> dict[str, Any]:

@@ -164,19 +164,23 @@ class Stacks:
         except automation.CommandError as error:
             raise FlowError(f"cannot set {key} of {stack}: {error}") from error
 
-    def up(
-        self, name: str, on_line: OnLine | None = None, settings: Mapping[str, str] | None = None
-    ) -> Result:
+    def up(self, name: str, on_line: OnLine | None = None, version: str | None = None) -> Result:
         """Create or update what the stack describes.
 
-        settings  keys to set in the stack's file first, for good (as `pulumi up -c`)
+        version  the application's version to deploy. Given for this run only, as a release
+                 does it: the stack's file does not pin it, so the next `up` without one keeps
+                 what runs.
         """
         stack = self._select(name)
-        for key, value in (settings or {}).items():
-            stack.set_config(key, automation.ConfigValue(value))
-        return self._operation(
-            name, lambda: stack.up(on_output=on_line, show_secrets=False, color="never")
-        )
+        if version is not None:
+            stack.set_config("version", automation.ConfigValue(version))
+        try:
+            return self._operation(
+                name, lambda: stack.up(on_output=on_line, show_secrets=False, color="never")
+            )
+        finally:
+            if version is not None:
+                stack.remove_config("version")
 
     def preview(self, name: str) -> Result:
         """Say what an `up` would do."""

@@ -6,11 +6,34 @@ from typing import Annotated
 
 import typer
 
-from flow.errors import FlowError
+from flow import terminal
+from flow.commands.sandbox import ROOT, directory
+from flow.rehearsal import Rehearsal
+from flow.stages import Stages
+from sandbox.lifecycle import Sandbox
 
 
 def rehearse(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running.")] = False,
 ) -> None:
-    """Bring up dev, staging and a demo with the real engine, look at each, remove the demo."""
-    raise FlowError(f"not yet ({keep=})")
+    """Bring up dev, staging and a demo with the real engine, look at each, remove the demo.
+
+    The sandbox is left as it was found: running where it ran, else stopped with its state
+    kept. `flow sandbox reset` forgets it all.
+    """
+    sandbox = Sandbox(directory())
+    ran = bool(sandbox.status().get("up"))
+    stages = Stages()
+    rehearsal = Rehearsal(ROOT, directory(), stages)
+    try:
+        with stages:
+            rehearsal.run()
+            if not (keep or ran):
+                with stages.stage("sandbox: stop"):
+                    sandbox.down()
+    finally:
+        terminal.data.print(stages.table())
+    if keep or ran:
+        for stack in ("dev", "staging"):
+            terminal.say(f"{stack}: {rehearsal.urls[stack]}")
+    terminal.say('Next: eval "$(.venv/bin/flow sandbox env)" && pulumi up -s staging')

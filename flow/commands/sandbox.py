@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from flow import terminal
+from flow import publishing, terminal
 from flow.sandbox_project import FOREIGN, SandboxProject
 from sandbox.lifecycle import Sandbox
 
@@ -87,6 +87,17 @@ def shell() -> None:
     inherited = {k: v for k, v in os.environ.items() if k not in FOREIGN}
     arguments, prompt = _prompt(Path(program).name)
     os.execvpe(program, [program, *arguments], {**inherited, **environment, **prompt})  # noqa: S606 (replaces us, no shell between)
+
+
+@app.command()
+def publish(
+    version: Annotated[str, typer.Argument(help="The version, which is also an image tag.")],
+    branch: Annotated[str, typer.Option(help="The branch it is built from.")] = "staging",
+    fault: Annotated[str, typer.Option(help="A fault to bake in, to see a bad release.")] = "",
+) -> None:
+    """Build the example's images as VERSION and push them to the sandbox's registry."""
+    built = publishing.publish(project(), version, branch, terminal.say, fault=fault)
+    terminal.print_json(built)
 
 
 @app.command()
