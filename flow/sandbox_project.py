@@ -98,6 +98,9 @@ class SandboxProject:
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             "HCLOUD_ENDPOINT": str(self.credentials["endpoint"]),
             "HCLOUD_TOKEN": str(tokens[DEMO_PROJECT]["token"]),
+            # What servers pull images with; a default in Pulumi.yaml cannot be secret.
+            "REGISTRY_USERNAME": str(self.credentials["registry"]["pull"]["username"]),
+            "REGISTRY_PASSWORD": str(self.credentials["registry"]["pull"]["password"]),
             # The machine's own authorities and the sandbox's: for Go and Python's ssl,
             # curl, and requests.
             "SSL_CERT_FILE": bundle,
@@ -188,12 +191,9 @@ def sandbox_project(
         options = dict(runtime["options"])
         options["virtualenv"] = os.path.join(main, options["virtualenv"])  # noqa: PTH118 (a relative path in a file)
         project["runtime"] = {**runtime, "options": options}
-    registry = credentials["registry"]
     defaults = {
         "zone": ZONE_OF_PROJECT[DEMO_PROJECT],
         "images": images_prefix(credentials),
-        "registryUsername": registry["pull"]["username"],
-        "registryPassword": registry["pull"]["password"],
         "acmeServer": credentials["acme"]["directory"],
         "acmeRoot": acme_root,
     }
