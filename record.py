@@ -1,0 +1,94 @@
+"""What this stack's last run left behind: its outputs, and the resources in its state.
+
+Read through the engine, once, before anything is registered. The state answers for a stack
+whose last `up` failed half-way, too, when there are no outputs yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pulumi
+
+_STACK: Final = "pulumi:pulumi:Stack"
+# What the guard compares is in these; values of the rest (keys, commands) stay unread.
+_HETZNER: Final = "hcloud:index/"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One Hetzner resource in the state."""
+
+    type: str
+    """Without package and module: Server, Volume, PrimaryIp, ZoneRrset…"""
+    name: str
+    """Name in the program: staging-server."""
+    properties: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The last run of this stack; empty for a new one."""
+
+    resources: tuple[Recorded, ...] = ()
+    outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def find(self, kind: str) -> tuple[Recorded, ...]:
+        """Every recorded resource of one type."""
+        return tuple(each for each in self.resources if each.type == kind)
+
+    @property
+    def version(self) -> str | None:
+        """The version the last finished `up` deployed."""
+        value = self.outputs.get("version")
+        return value if isinstance(value, str) else None
+
+    @property
+    def release(self) -> dict[str, Any] | None:
+        """The release manifest of the last finished `up`."""
+        value = self.outputs.get("release")
+        return value if isinstance(value, dict) else None
+
+    @property
+    def expires(self) -> int | None:
+        """A demo's recorded end in seconds since 1970."""
+        value = self.outputs.get("expires")
+        return int(value) if isinstance(value, int | float | str) else None
+
+
+def read() -> Record:
+    """The record of the stack this program runs for."""
+    answer = pulumi.runtime.invoke(
+        "pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}
+    )
+    return parse(answer.value["outputs"])
+
+
+def parse(resources: Mapping[str, Any]) -> Record:
+    """A record from {URN: {"type", "outputs"}}; pure."""
+    outputs: Mapping[str, Any] = {}
+    found = []
+    for urn, resource in sorted(resources.items()):
+        kind: str = resource["type"]
+        if kind == _STACK:
+            outputs = _whole_numbers(resource["outputs"])
+        elif kind.startswith(_HETZNER):
+            found.append(
+                Recorded(
+                    type=kind.rpartition(":")[2],
+                    name=urn.rpartition("::")[2],
+                    properties=_whole_numbers(resource["outputs"]),
+                )
+            )
+    return Record(resources=tuple(found), outputs=outputs)
+
+
+def _whole_numbers(value: Any) -> Any:
+    """Protobuf knows only floats; a port that comes back as 80.0 would look changed."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _whole_numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(each) for each in value]
+    return value
