@@ -108,7 +108,7 @@ class Stages:
         self._print(f"{mark} {stage.name} ({stage.seconds:.1f} s){told}")
 
     def _print(self, line: str) -> None:
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> RenderableType:
         running = self.all[-1] if self.all and self.all[-1].state == "running" else None

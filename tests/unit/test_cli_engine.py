@@ -1,0 +1,129 @@
+"""How `flow` runs the engine: secrets on standard input, exactly one SIGINT to stop it."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pulumi import automation
+
+from flow import stacks
+from flow.errors import FlowError
+from flow.stacks import Engine, Result, Stacks
+
+FAKE = """#!{python}
+import os, signal, sys, time
+if sys.argv[1:] == ["version"]:
+    print("v3.256.0"); sys.exit()
+{body}
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Callable[[str], Engine]:
+    """Makes an engine whose `pulumi` runs the given lines of Python."""
+
+    def make(body: str) -> Engine:
+        program = tmp_path / "bin/pulumi"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(FAKE.format(python=sys.executable, body=body))
+        program.chmod(0o755)
+        return Engine(root=str(tmp_path))
+
+    return make
+
+
+def test_a_secret_goes_through_standard_input_and_not_the_arguments(
+    engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    made = engine("print(sys.argv[1:], sys.stdin.read())")
+    done = made.run_with_input(["config", "set", "--secret", "k"], str(tmp_path), {}, "s3cret")
+    assert done.stdout == "['--non-interactive', 'config', 'set', '--secret', 'k'] s3cret"
+
+
+def test_lines_arrive_while_the_engine_runs(
+    engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    made = engine("print('out', flush=True); print('err', file=sys.stderr)")
+    out: list[str] = []
+    err: list[str] = []
+    made.run(["up"], str(tmp_path), {}, out.append, err.append)
+    assert (out, err) == (["out"], ["err"])
+
+
+def test_a_failed_command_raises_with_what_it_said(
+    engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    made = engine("print('error: no token', file=sys.stderr); sys.exit(255)")
+    with pytest.raises(automation.CommandError, match="no token"):
+        made.run(["up"], str(tmp_path), {})
+
+
+def _interrupt_when(file: Path) -> threading.Thread:
+    def interrupt() -> None:
+        deadline = time.monotonic() + 20
+        while not file.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    return thread
+
+
+def test_an_interrupt_reaches_the_engine_once_and_is_waited_for(
+    engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    made = engine(
+        """
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+open("ready", "w").close()
+time.sleep(0.0)
+while not got: time.sleep(0.01)
+time.sleep(0.5)
+open("stopped", "w").write(str(len(got)))
+"""
+    )
+    thread = _interrupt_when(tmp_path / "ready")
+    with pytest.raises(KeyboardInterrupt):
+        made.run(["up"], str(tmp_path), {})
+    thread.join()
+    assert (tmp_path / "stopped").read_text() == "1"
+
+
+def test_an_engine_that_does_not_stop_is_ended(
+    engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "STOP_SECONDS", 0.3)
+    made = engine(
+        """
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+open("ready", "w").write(str(os.getpid()))
+time.sleep(60)
+"""
+    )
+    thread = _interrupt_when(tmp_path / "ready")
+    with pytest.raises(KeyboardInterrupt):
+        made.run(["up"], str(tmp_path), {})
+    thread.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "ready").read_text()), 0)
+
+
+def test_a_missing_engine_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(FlowError) as raised:
+        Stacks(tmp_path, {}, tmp_path / "bin/pulumi")
+    assert raised.value.remedy == "make setup"
+
+
+@pytest.mark.parametrize(
+    ("changes", "changed"),
+    [({}, 0), ({"same": 12}, 0), ({"same": 3, "update": 2, "create": 1}, 3), ({"read": 1}, 0)],
+)
+def test_what_counts_as_a_change(changes: dict[str, int], changed: int) -> None:
+    assert Result(changes, "").changed == changed
