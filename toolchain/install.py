@@ -1,0 +1,165 @@
+"""Install the engine, the language host and the plugins into `.toolchain/`.
+
+    python3 -m toolchain.install                    # what a person runs (make setup)
+    python3 -m toolchain.install --build            # never look for official programs
+    python3 -m toolchain.install --without-sandbox  # only what a deployment needs
+
+It takes a `pulumi` on PATH that is new enough, else the official release where it
+can be downloaded, else builds from pinned Go modules. Plugins follow the same order.
+Everything it says goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from toolchain import build, official
+from toolchain.build import Report
+from toolchain.errors import InstallError
+from toolchain.versions import plugin_versions
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Installation:
+    """The directory `.toolchain/` of one checkout.
+
+    `bin/` holds links to the programs; `pulumi-home/plugins/` is the plugin cache,
+    under the names and versions the pinned SDKs ask for; `installed.json` remembers
+    what was installed from which inputs.
+    """
+
+    def __init__(self, project: Path = PROJECT) -> None:
+        self.root = project / ".toolchain"
+        self.bin = self.root / "bin"
+        self.home = self.root / "pulumi-home"
+        self.record = self.root / "installed.json"
+        self.plugins = plugin_versions(project / "requirements.txt")
+
+    def plugin_directory(self, name: str) -> Path:
+        """Return where the engine looks for a plugin of the version its SDK asks for."""
+        return self.home / "plugins" / f"resource-{name}-v{self.plugins[name]}"
+
+    def is_current(self, wanted: dict[str, object]) -> bool:
+        """Tell whether what is wanted was installed already and is still there."""
+        try:
+            recorded = json.loads(self.record.read_text())
+        except (OSError, ValueError):
+            return False
+        return bool(recorded["wanted"] == wanted) and all(
+            (self.root / path).exists() for path in recorded["programs"]
+        )
+
+    def link(self, name: str, target: Path) -> None:
+        """Make `bin/<name>` lead to a program, replacing what was there in one step."""
+        _link(self.bin / name, target)
+
+    def link_plugin(self, name: str, target: Path) -> None:
+        """Put a plugin that was built where the engine looks for it."""
+        _link(self.plugin_directory(name) / target.name, target)
+
+    def remember(self, wanted: dict[str, object]) -> None:
+        """Record what is installed now, for the next run."""
+        programs = [
+            str(path.relative_to(self.root))
+            for pattern in ("bin/*", "pulumi-home/plugins/*/pulumi-resource-*")
+            for path in sorted(self.root.glob(pattern))
+        ]
+        partial = self.record.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps({"wanted": wanted, "programs": programs}, indent=2) + "\n")
+        partial.replace(self.record)
+
+
+def _link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    partial = link.with_name(f".{link.name}-{os.getpid()}")
+    partial.symlink_to(target)
+    partial.replace(link)
+
+
+def install(
+    installation: Installation, report: Report, *, only_build: bool = False, sandbox: bool = True
+) -> None:
+    """Bring `.toolchain/` up to date; does nothing when it is.
+
+    Raises InstallError with a remedy when something can neither be found, downloaded
+    nor built.
+    """
+    wanted: dict[str, object] = {
+        "inputs": build.inputs_hash(),
+        "plugins": installation.plugins,
+        "only_build": only_build,
+        "sandbox": sandbox,
+    }
+    if installation.is_current(wanted):
+        return
+    with build.locked(report):
+        if installation.is_current(wanted):  # the installation we waited for was this one
+            return
+        programs = None if only_build else _official_programs(installation, report)
+        targets = [] if programs else list(build.ENGINE)
+        missing = _missing_plugins(installation, programs, report)
+        targets += [build.PLUGINS[name] for name in missing]
+        if sandbox:
+            targets.append(build.PEBBLE)
+        built = build.build(targets, report)
+        for name in missing:
+            installation.link_plugin(name, built.pop(build.PLUGINS[name].name))
+        for name, path in {**(programs or {}), **built}.items():
+            installation.link(name, path)
+        installation.remember(wanted)
+    report(f"the toolchain is ready in {installation.root.name}/")
+
+
+def _official_programs(installation: Installation, report: Report) -> dict[str, Path] | None:
+    return official.on_path(installation.bin, report) or official.release(report)
+
+
+def _missing_plugins(
+    installation: Installation, programs: dict[str, Path] | None, report: Report
+) -> list[str]:
+    """Download official plugins where that is possible and name those left to build."""
+    missing = list(installation.plugins)
+    while programs and missing:
+        name = missing[0]
+        # Where one cannot be downloaded the others cannot either: ask once only.
+        if not official.plugin(
+            programs["pulumi"], installation.home, name, installation.plugins[name], report
+        ):
+            break
+        missing.pop(0)
+    return missing
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python3 -m toolchain.install", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--build", action="store_true", help="build everything, use no official program"
+    )
+    parser.add_argument(
+        "--without-sandbox", action="store_true", help="leave out what only the sandbox needs"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        install(Installation(), _say, only_build=options.build, sandbox=not options.without_sandbox)
+    except InstallError as error:
+        _say(f"error: {error}")
+        return 1
+    except KeyboardInterrupt:
+        _say("stopped; what was built so far is kept, the next run goes on from there")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
