@@ -1,14 +1,19 @@
-"""The scheduled job: refreshes the statistics now and every STATS_EVERY seconds, until SIGTERM."""
+"""The scheduled job: refreshes the statistics now and every STATS_EVERY seconds, until SIGTERM.
+
+With `--check` it tells by its exit code whether a round succeeded lately, for the health check.
+"""
 
 import os
 import signal
 import sys
 import threading
+import time
+from pathlib import Path
 from types import FrameType
+from typing import Final
 
-import psycopg
-
-REFRESH = """
+MARK: Final = Path("/tmp/refreshed")  # noqa: S108 - the container's own, and the only writable place
+REFRESH: Final = """
     INSERT INTO stats (id, open, mapped, validated, refreshed_at)
     SELECT 1, count(*) FILTER (WHERE status = 'open'), count(*) FILTER (WHERE status = 'mapped'),
         count(*) FILTER (WHERE status = 'validated'), now() FROM tasks
@@ -17,15 +22,19 @@ REFRESH = """
 """
 
 
-def refresh() -> None:
-    """Counts the tasks once. Raises psycopg.Error."""
-    with psycopg.connect() as connection:
-        connection.execute(REFRESH)
+def check(every: float) -> int:
+    """0 where the last good round is less than three rounds old, else 1."""
+    try:
+        age = time.time() - MARK.stat().st_mtime
+    except FileNotFoundError:
+        return 1
+    return int(age > 3 * every + 10)
 
 
-def main() -> int:
+def run(every: float) -> int:
     """Runs until SIGTERM or SIGINT; a failed round is reported and the next one tries again."""
-    every = float(os.environ.get("STATS_EVERY", "60"))
+    import psycopg  # here: the health check needs no database
+
     stop = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -35,7 +44,9 @@ def main() -> int:
     signal.signal(signal.SIGINT, end)
     while not stop.is_set():
         try:
-            refresh()
+            with psycopg.connect() as connection:
+                connection.execute(REFRESH)
+            MARK.touch()
             print("schedule: statistics refreshed", flush=True)
         except psycopg.Error as error:
             print(f"schedule: {error}", file=sys.stderr, flush=True)
@@ -44,4 +55,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    seconds = float(os.environ.get("STATS_EVERY", "60"))
+    sys.exit(check(seconds) if sys.argv[1:] == ["--check"] else run(seconds))
