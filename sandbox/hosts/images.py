@@ -47,7 +47,7 @@ def ensure(client: docker.DockerClient, log: Path, report: Report) -> None:
     sources = package_sources.from_this_machine()
     recipe = "\n".join([*sources.lines, *sources.settings, SUITE, platform.machine(), "1"])
     base_hash = _digest(recipe.encode())
-    bare_hash = _digest(base_hash.encode(), *_contents("bare.Dockerfile", "entrypoint", "cloud.cfg"))
+    bare_hash = _digest(base_hash.encode(), *_contents("bare.Dockerfile", "entrypoint", "volumes", "cloud.cfg"))
     full_hash = _digest(bare_hash.encode(), *_contents("full.Dockerfile"))
     if not _is_current(client, BASE, base_hash):
         report("making a Debian root filesystem from this machine's package mirror (about 30 s)")

@@ -34,6 +34,7 @@ RUN printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d \
     && rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d
 
 COPY entrypoint /usr/local/sbin/sandbox-entrypoint
+COPY volumes /usr/local/sbin/sandbox-volumes
 COPY cloud.cfg /etc/cloud/cloud.cfg.d/90-sandbox.cfg
 
 # Every server gets host keys and a machine id of its own at first boot. Masked is
