@@ -1,0 +1,1 @@
+"""Everything in this folder is copied to servers, and nothing else is."""

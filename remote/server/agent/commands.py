@@ -1,0 +1,87 @@
+"""Every command the agent runs, with a deadline and bounded output. Faked in unit tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, cast
+
+from .lines import cut_lines
+
+LINE_LIMIT = 2048
+KEPT_LINES = 2000
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: `status` is None when its deadline passed."""
+
+    status: int | None
+    lines: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it exited 0."""
+        return self.status == 0
+
+    def last(self) -> str:
+        """The last line that is not empty, for an error message."""
+        return next((line.strip() for line in reversed(self.lines) if line.strip()), "no output")
+
+
+class Commands:
+    """Runs commands on this machine."""
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        seconds: float,
+        environment: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Ended:
+        """Run to the end or to the deadline; stdout and stderr come as one list of lines."""
+        process = subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        kept: deque[str] = deque(maxlen=KEPT_LINES)
+
+        def read() -> None:
+            for line in cut_lines(cast(IO[bytes], process.stdout), LINE_LIMIT):
+                kept.append(line)
+                if on_line is not None:
+                    on_line(line)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        if stdin is not None:
+            with contextlib.suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as pipe:
+                pipe.write(stdin.encode())
+        try:
+            status: int | None = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            status = None
+            self._kill(process)
+        # A grandchild may hold the pipe open; what it still says does not matter.
+        reader.join(timeout=5)
+        return Ended(status, tuple(kept))
+
+    def _kill(self, process: subprocess.Popen[bytes]) -> None:
+        for number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=seconds)
+                return

@@ -1,0 +1,113 @@
+"""Docker and Docker Compose, for one release at a time."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from .commands import Commands, Ended
+from .machine import Machine
+from .releases import Release, write_private
+
+PROJECT = "app"
+Say = Callable[[str], None]
+
+
+class Compose:
+    """Runs the one Compose project of this server."""
+
+    def __init__(self, commands: Commands, machine: Machine, say: Say) -> None:
+        self._commands = commands
+        self._machine = machine
+        self._say = say
+
+    def remember_credential(self, registry: dict[str, str]) -> None:
+        """Keep the registry's credential for pulls of today and of a boot in a year."""
+        pair = f"{registry['username']}:{registry['password']}".encode()
+        server = registry["server"]
+        name = "https://index.docker.io/v1/" if server in ("docker.io", "") else server
+        folder = self._machine.docker_config
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        text = json.dumps({"auths": {name: {"auth": base64.b64encode(pair).decode()}}})
+        write_private(folder / "config.json", text)
+
+    def docker(self, *arguments: str, seconds: float = 60) -> Ended:
+        """A plain docker command."""
+        return self._commands.run(
+            ["docker", *arguments], seconds=seconds, environment=self._environment()
+        )
+
+    def compose(
+        self, release: Release, *arguments: str, seconds: float = 60, loud: bool = False
+    ) -> Ended:
+        """A Compose command on a release; `loud` shows its lines as they come."""
+        return self._commands.run(
+            [
+                "docker", "compose", "--ansi", "never", "--project-name", PROJECT,
+                "--project-directory", str(release.path),
+                "--file", str(release.path / "compose.yaml"), *arguments,
+            ],
+            seconds=seconds,
+            environment={**self._environment(), **release.environment},
+            on_line=self._say if loud else None,
+        )  # fmt: skip
+
+    def up(self, release: Release, seconds: int) -> Ended:
+        """Start everything of a release, wait until it is up, stop what it no longer has."""
+        return self.compose(
+            release,
+            "up", "--detach", "--remove-orphans", "--no-build", "--pull", "missing",
+            "--wait", "--wait-timeout", str(seconds),
+            seconds=seconds + 120,
+            loud=True,
+        )  # fmt: skip
+
+    def containers(self, release: Release) -> list[dict[str, Any]]:
+        """`docker compose ps` of a release: Service, State, Health, ExitCode and more."""
+        ended = self.compose(release, "ps", "--all", "--format", "json")
+        found: list[dict[str, Any]] = []
+        for line in ended.lines:
+            if line.startswith("["):  # one list in some versions, an object a line in others
+                found += json.loads(line)
+            elif line.startswith("{"):
+                found.append(json.loads(line))
+        return found
+
+    def unwell(self, release: Release) -> list[dict[str, Any]]:
+        """Containers that are not running or whose health check fails, jobs left out."""
+        jobs = release.manifest["jobs"]
+        return [
+            container
+            for container in self.containers(release)
+            if container["Service"] not in jobs
+            and (
+                container["State"] != "running"
+                or container.get("Health") in ("unhealthy", "starting")
+            )
+        ]
+
+    def explain(self, release: Release) -> str:
+        """Say the last lines of every service that is not well; returns the cause in one line."""
+        causes = []
+        for container in self.unwell(release):
+            service, name = container["Service"], container["Name"]
+            seen = self.docker(
+                "inspect", "--format", "{{.State.OOMKilled}} {{.RestartCount}}", name
+            ).last()
+            killed = " (killed: out of memory)" if seen.startswith("true") else ""
+            state = container.get("Health") or container["State"]
+            code = container.get("ExitCode")
+            causes.append(
+                f"service {service} is {state}{f', exit code {code}' if code else ''}{killed}"
+            )
+            self._say(f"--- last lines of {service} ---")
+            for line in self.compose(
+                release, "logs", "--no-color", "--no-log-prefix", "--tail", "20", service
+            ).lines[-20:]:
+                self._say(f"  {line}")
+        return "; ".join(causes)
+
+    def _environment(self) -> dict[str, str]:
+        return {"HOME": "/root", "DOCKER_CONFIG": str(self._machine.docker_config)}

@@ -1,0 +1,161 @@
+"""Verbs of the deploy agent, as asked for over SSH, and its two internal entries."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from .commands import Commands
+from .compose import Compose
+from .deploy import Deployer
+from .errors import DeployError
+from .health import Probe
+from .lines import Blot
+from .machine import Machine
+from .releases import Store, check_request
+from .runs import RunLog, Runs, execute, send
+
+REQUEST_LIMIT = 8 * 1024 * 1024
+_WORD = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+
+
+def main(arguments: list[str]) -> int:
+    """Entry: `--run NAME` and `--boot` for systemd, otherwise SSH_ORIGINAL_COMMAND."""
+    os.umask(0o077)
+    machine = Machine()
+    if arguments[:1] == ["--run"] and len(arguments) == 2 and "/" not in arguments[1]:
+        with locked(machine):
+            return execute(machine.runs / arguments[1], _deploy(machine), blot_of)
+    if arguments == ["--boot"]:
+        with locked(machine):
+            Deployer(machine, Commands(), Probe(), _print).boot()
+        return 0
+    if arguments:
+        print("usage: the verb comes in SSH_ORIGINAL_COMMAND", file=sys.stderr)
+        return 2
+    return serve(os.environ.get("SSH_ORIGINAL_COMMAND", ""), machine)
+
+
+def serve(asked: str, machine: Machine) -> int:
+    """Answer one request over SSH; unknown verbs are refused, and nothing reaches a shell."""
+    words = asked.split()
+    verbs: dict[str, Callable[[Machine, list[str]], dict[str, object]]] = {
+        "deploy": _verb_deploy,
+        "logs": _verb_logs,
+        "prune": _verb_prune,
+        "status": _verb_status,
+        "version": _verb_version,
+    }
+    if not words or words[0] not in verbs or not all(_WORD.match(word) for word in words):
+        send({"result": {
+            "ok": False,
+            "cause": "this key can ask the deploy agent for one of: " + ", ".join(verbs),
+            "remedy": "use the stack's maintenance key or your own for anything else",
+        }})  # fmt: skip
+        return 2
+    try:
+        result = verbs[words[0]](machine, words[1:])
+    except DeployError as error:
+        result = {"ok": False, "cause": str(error), "remedy": error.remedy}
+    send({"result": result})
+    return 0 if result.get("ok") else 1
+
+
+def blot_of(request: Mapping[str, Any]) -> Blot:
+    """Blots every secret of a request."""
+    found = [str(value) for value in (request.get("secrets") or {}).values()]
+    for part in ("registry", "auth"):
+        found.append(str((request.get(part) or {}).get("password") or ""))
+    return Blot(found)
+
+
+@contextmanager
+def locked(machine: Machine) -> Iterator[None]:
+    """One deploy or boot at a time; the kernel lets go when the holder dies."""
+    machine.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (machine.state / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _deploy(machine: Machine) -> Callable[[Mapping[str, Any], RunLog], dict[str, object]]:
+    def deploy(request: Mapping[str, Any], log: RunLog) -> dict[str, object]:
+        return Deployer(machine, Commands(), Probe(), log).deploy(request)
+
+    return deploy
+
+
+def _verb_deploy(machine: Machine, _: list[str]) -> dict[str, object]:
+    send({"hello": "deployment-flow", "protocol": 1})
+    try:
+        request = json.loads(_read_request())
+    except ValueError:
+        raise DeployError("the hand-over sent no JSON", "run `pulumi up` again") from None
+    check_request(request)
+    return Runs(machine, Commands()).deploy(request, Store(machine.state).release_id(request))
+
+
+def _read_request() -> bytes:
+    """One line from stdin, unbuffered: what comes after it is only ever the end."""
+    data = bytearray()
+    while not data.endswith(b"\n") and len(data) < REQUEST_LIMIT:
+        chunk = os.read(0, 65536)
+        if not chunk:
+            break
+        data += chunk
+    return bytes(data)
+
+
+def _verb_status(machine: Machine, _: list[str]) -> dict[str, object]:
+    release = Store(machine.state).current()
+    usage = shutil.disk_usage(machine.state)
+    answer: dict[str, object] = {"ok": True, "disk_free_mib": usage.free // 1024**2}
+    if release is None:
+        return {**answer, "release": None}
+    wanted = ("Service", "State", "Health", "ExitCode", "Status")
+    containers = Compose(Commands(), machine, _print).containers(release)
+    return {
+        **answer,
+        "release": release.manifest,
+        "containers": [{key: c.get(key) for key in wanted} for c in containers],
+    }
+
+
+def _verb_logs(machine: Machine, words: list[str]) -> dict[str, object]:
+    """`logs [SERVICE] [LINES]`: the last lines of one service or of all."""
+    release = Store(machine.state).current()
+    if release is None:
+        raise DeployError("no release runs here yet", "deploy one with `pulumi up`")
+    count = next((word for word in words if word.isdigit()), "100")
+    services = [word for word in words if not word.isdigit()]
+    blot = Blot(list(release.environment.values()))
+    ended = Compose(Commands(), machine, _print).compose(
+        release, "logs", "--no-color", "--tail", str(min(int(count), 1000)), *services
+    )
+    for line in ended.lines:
+        send({"log": blot(line)})
+    return {"ok": ended.ok}
+
+
+def _verb_prune(machine: Machine, _: list[str]) -> dict[str, object]:
+    with locked(machine):
+        removed, images = Store(machine.state).prune()
+        compose = Compose(Commands(), machine, _print)
+        for reference in sorted(images):
+            compose.docker("image", "rm", reference)
+    return {"ok": True, "releases": removed, "images": sorted(images)}
+
+
+def _verb_version(machine: Machine, _: list[str]) -> dict[str, object]:
+    return {"ok": True, "protocol": 1, "software": machine.facts().get("FINGERPRINT", "unknown")}

@@ -1,0 +1,171 @@
+"""Releases on disk: immutable folders, and a link to the one that runs."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import DeployError
+
+KEEP = 5
+FILES = frozenset({"compose.yaml", "Caddyfile", "acme-root.pem"})
+_ID = re.compile(r"^[a-z0-9][a-z0-9-]{5,63}$")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One folder under releases/."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """Hash of its contents, secrets included."""
+        return self.path.name
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What it consists of; nothing secret."""
+        loaded: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
+        return loaded
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for Compose, secrets included."""
+        loaded: dict[str, str] = json.loads((self.path / "environment.json").read_text())
+        return loaded
+
+
+def check_request(request: Mapping[str, Any]) -> None:
+    """Refuse a request whose names could reach outside their folders or that lacks a part."""
+    bundle = request.get("bundle")
+    wrong = ""
+    if request.get("protocol") != 1:
+        wrong = "its protocol is not 1"
+    elif not isinstance(bundle, dict) or not isinstance(bundle.get("files"), dict):
+        wrong = "it holds no bundle with files"
+    elif not _ID.match(str(bundle.get("id"))):
+        wrong = "bundle.id is not an id"
+    elif not {"compose.yaml", "Caddyfile"} <= set(bundle["files"]) <= FILES:
+        wrong = f"bundle.files are not among {', '.join(sorted(FILES))}"
+    elif not all(_NAME.match(str(name)) for name in [*bundle["data"], *bundle["jobs"]]):
+        wrong = "a name in bundle.data or bundle.jobs is not a name"
+    if wrong:
+        raise DeployError(
+            f"the hand-over cannot be used: {wrong}",
+            "run `pulumi up` of the whole stack, so that program and agent are of one version",
+        )
+
+
+class Store:
+    """The releases of this server."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._releases = state / "releases"
+
+    def release_id(self, request: Mapping[str, Any]) -> str:
+        """The bundle's id plus a keyed hash of everything else that makes the release.
+
+        Keyed, so that an id in a log says nothing about a weak secret in it.
+        """
+        parts = {key: request.get(key) for key in ("bundle", "secrets", "auth")}
+        text = json.dumps(parts, sort_keys=True).encode()
+        digest = hmac.new(self._key(), text, hashlib.sha256).hexdigest()
+        return f"{request['bundle']['id']}-{digest[:8]}"
+
+    def write(
+        self,
+        release_id: str,
+        files: Mapping[str, str],
+        environment: Mapping[str, str],
+        manifest: Mapping[str, Any],
+    ) -> Release:
+        """Write a release whole or not at all; one that exists is left as it is."""
+        target = self._releases / release_id
+        if (target / "manifest.json").exists():
+            return Release(target)
+        partial = self._releases / f".{release_id}.{os.getpid()}"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        contents = {
+            **files,
+            "environment.json": json.dumps(environment, sort_keys=True),
+            "manifest.json": json.dumps(manifest, sort_keys=True, indent=2),
+        }
+        for name, text in contents.items():
+            write_private(partial / name, text)
+        partial.rename(target)
+        return Release(target)
+
+    def current(self) -> Release | None:
+        """The release that runs, or None before the first one."""
+        return self._linked("current")
+
+    def previous(self) -> Release | None:
+        """The release that ran before, or None."""
+        return self._linked("previous")
+
+    def switch(self, release: Release) -> None:
+        """Make `release` the current one; atomic, so that a crash leaves the old or the new."""
+        current = self.current()
+        if current is not None and current.id != release.id:
+            self._link("previous", current)
+        self._link("current", release)
+
+    def prune(self, keep: int = KEEP) -> tuple[list[str], set[str]]:
+        """Remove old releases. Returns their ids, and images no release needs any more."""
+        pinned = {r.id for r in (self.current(), self.previous()) if r is not None}
+        found = [
+            Release(path)
+            for path in self._releases.iterdir()
+            if (path / "manifest.json").exists() and not path.name.startswith(".")
+        ]
+        found.sort(key=lambda release: release.path.stat().st_mtime, reverse=True)
+        others = [release for release in found if release.id not in pinned]
+        old = others[max(keep - len(pinned), 0) :]
+        kept_images = {i for r in found if r not in old for i in r.manifest["images"].values()}
+        freed = {i for r in old for i in r.manifest["images"].values()} - kept_images
+        for release in old:
+            shutil.rmtree(release.path)
+        for partial in self._releases.glob(".*"):
+            shutil.rmtree(partial, ignore_errors=True)
+        return [release.id for release in old], freed
+
+    def _key(self) -> bytes:
+        path = self._state / "key"
+        if not path.exists():
+            write_private(path, secrets.token_hex(32))
+        return path.read_bytes()
+
+    def _linked(self, name: str) -> Release | None:
+        path = (self._state / name).resolve()
+        return Release(path) if (path / "manifest.json").exists() else None
+
+    def _link(self, name: str, release: Release) -> None:
+        new = self._state / f".{name}.new"
+        new.unlink(missing_ok=True)
+        new.symlink_to(Path("releases") / release.id)
+        new.rename(self._state / name)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a root-only file durably; replaces what was there in one step."""
+    new = path.with_name(f".{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)

@@ -1,0 +1,282 @@
+#!/bin/sh
+# Makes a Debian 13 server ready for releases. Run as root from the folder the
+# hand-over unpacked; parameters.sh beside it says DEPLOY_KEY, SSH_PORT,
+# HOST_KEY_TYPES and VOLUME_DEVICE. Safe to repeat: it looks before it changes,
+# and a stamp makes a repetition instant. Lines for the operator go to fd 3.
+set -eu
+umask 022
+here=$(dirname "$0")
+. "$here/parameters.sh"
+fingerprint=$(cat "$here/fingerprint")
+
+etc=/etc/deployment-flow
+lib=/usr/local/lib/deployment-flow
+state=/var/lib/deployment-flow
+log=/var/log/deployment-flow/provision.log
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+[ "$(id -u)" = 0 ] || { echo "provision.sh has to run as root"; exit 1; }
+install -d -m 0750 /var/log/deployment-flow
+exec 3>&1 >>"$log" 2>&1
+
+say() { echo "$*" >&3; echo "$(date -u +%FT%TZ) == $*"; }
+fail() { say "error: $1"; trap - EXIT; exit 1; }
+ended() {
+    status=$?
+    [ "$status" = 0 ] || { say "provision.sh stopped (status $status); its log ends:"; tail -n 15 "$log" | cut -c1-400 >&3; }
+    exit "$status"
+}
+trap ended EXIT
+
+# Install a file only when it differs; true when it was changed.
+put() { # mode source target
+    if cmp -s "$2" "$3"; then chmod "$1" "$3"; return 1; fi
+    install -D -m "$1" "$2" "$3.new"
+    mv -f "$3.new" "$3"
+}
+
+wait_for_cloud_init() {
+    cloud_init=absent
+    command -v cloud-init >/dev/null || return 0
+    say "waiting for cloud-init"
+    timeout 600 cloud-init status --wait >/dev/null || true
+    # Prints one word, and the complaints when user data was not applied whole.
+    cloud_init=$(cloud-init status --format json 2>/dev/null | python3 -c '
+import json, sys
+try:
+    told = json.load(sys.stdin)
+except ValueError:
+    told = {}
+word = told.get("extended_status") or told.get("status") or "unknown"
+print(word.replace(" ", "-"))
+found = list(told.get("errors") or [])
+for level in (told.get("recoverable_errors") or {}).values():
+    found += level
+for line in found[:5]:
+    print(str(line)[:300], file=sys.stderr)
+' 2>"$here/cloud-init-errors") || cloud_init=unknown
+    case $cloud_init in
+        done) ;;
+        *)
+            say "warning: cloud-init ended '$cloud_init': the user data was not applied whole"
+            cat "$here/cloud-init-errors" >&3
+            say "next: 'cloud-init status --long' and 'cloud-init schema --system' on the server"
+            ;;
+    esac
+}
+
+finish() { # changed
+    trap - EXIT
+    echo "deployment-flow: result {\"changed\": $1, \"cloud_init\": \"$cloud_init\"}" >&3
+    exit 0
+}
+
+stamp() { printf '%s %s\n' "$fingerprint" "$(sha256sum <"$here/parameters.sh" | cut -c1-64)"; }
+
+is_ready() {
+    [ -f "$etc/stamp" ] && [ "$(cat "$etc/stamp")" = "$(stamp)" ] || return 1
+    systemctl is-active --quiet docker caddy deployment-flow-firewall || return 1
+    [ -z "$VOLUME_DEVICE" ] || mountpoint -q /data
+}
+
+install_packages() {
+    missing=""
+    command -v docker >/dev/null && docker --version >/dev/null 2>&1 || missing="$missing docker.io docker-cli"
+    docker compose version >/dev/null 2>&1 || missing="$missing docker-compose"
+    for pair in caddy:caddy nft:nftables sudo:sudo python3:python3 mkfs.ext4:e2fsprogs \
+        unattended-upgrade:unattended-upgrades mountpoint:util-linux ss:iproute2 iptables:iptables; do
+        command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
+    done
+    [ -f /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+    [ -n "$missing" ] || return 0
+    say "installing:$missing"
+    # A run cut in the middle of dpkg leaves packages half configured.
+    timeout 300 dpkg --configure -a
+    timeout 300 apt-get -qq -o DPkg::Lock::Timeout=240 update
+    # shellcheck disable=SC2086 # a list of package names
+    timeout 1200 apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=240 \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install $missing
+    docker compose version >/dev/null || fail "docker compose (version 2) is not usable after the \
+installation; Debian 13 has it as docker-compose: next: use the image debian-13"
+}
+
+configure_docker() {
+    # Keys somebody else set on a given host stay as they are.
+    if python3 - "$here/files/daemon.json" /etc/docker/daemon.json <<'PYTHON'
+import json, pathlib, sys
+ours, path = json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2])
+before = json.loads(path.read_text()) if path.exists() and path.read_text().strip() else {}
+after = {**ours, **before}
+if after == before:
+    sys.exit(1)
+path.parent.mkdir(exist_ok=True)
+new = path.with_suffix(".new")
+new.write_text(json.dumps(after, indent=2) + "\n")
+new.replace(path)
+PYTHON
+    then
+        systemctl is-active --quiet docker && systemctl reload docker || true
+    fi
+    # An app whose data volume is missing must stay down, not start on an empty folder.
+    if [ -n "$VOLUME_DEVICE" ]; then
+        install -d /etc/systemd/system/docker.service.d
+        printf '[Unit]\nRequiresMountsFor=/data\n' >"$here/mount.conf"
+        put 0644 "$here/mount.conf" /etc/systemd/system/docker.service.d/deployment-flow.conf &&
+            systemctl daemon-reload
+    fi
+    systemctl enable --quiet docker
+    systemctl is-active --quiet docker || { say "starting Docker"; systemctl start docker; }
+}
+
+mount_volume() {
+    if [ -z "$VOLUME_DEVICE" ]; then install -d /data; return; fi
+    waited=0
+    while [ ! -b "$VOLUME_DEVICE" ]; do
+        [ "$waited" -lt 60 ] || fail "the data volume $VOLUME_DEVICE is not attached to this server; \
+next: look at the volume in the cloud's console and run 'pulumi up' again"
+        sleep 1
+        waited=$((waited + 1))
+    done
+    # A device is formatted only when two tools find nothing at all on it.
+    if ! kind=$(blkid -p -o value -s TYPE "$VOLUME_DEVICE"); then kind=""; fi
+    if [ -z "$kind" ]; then
+        [ -z "$(wipefs --noheadings "$VOLUME_DEVICE")" ] || fail "$VOLUME_DEVICE holds something that \
+is not a filesystem; it will not be formatted; next: look at it with 'wipefs $VOLUME_DEVICE'"
+        say "the volume is empty: making a filesystem on it"
+        mkfs.ext4 -q -m 1 "$VOLUME_DEVICE"
+    fi
+    install -d /data
+    if ! mountpoint -q /data && [ -n "$(ls -A /data)" ]; then
+        fail "/data on the server's own disk is not empty, and the volume would hide it; next: move \
+its contents away, run 'pulumi up', then copy them onto the volume"
+    fi
+    line="$VOLUME_DEVICE /data auto defaults,nofail,discard,x-systemd.device-timeout=30s 0 2"
+    if ! grep -qxF "$line" /etc/fstab; then
+        grep -v '[[:space:]]/data[[:space:]]' /etc/fstab >"$here/fstab" || true
+        echo "$line" >>"$here/fstab"
+        install -m 0644 "$here/fstab" /etc/fstab.new
+        mv /etc/fstab.new /etc/fstab
+        systemctl daemon-reload
+    fi
+    if ! mountpoint -q /data; then
+        # Hetzner's automount may have put it under /mnt.
+        say "mounting the data volume at /data"
+        mount /data
+    fi
+    # A volume made larger: its filesystem follows. Harmless when it already fits.
+    case $(findmnt -n -o FSTYPE /data) in
+        ext4) resize2fs "$VOLUME_DEVICE" || say "warning: the filesystem on /data could not be grown" ;;
+        xfs) xfs_growfs /data || true ;;
+    esac
+}
+
+keep_only() { # query, wanted names: those this OpenSSH knows, joined by commas
+    known=$(ssh -Q "$1")
+    shift
+    for name in "$@"; do
+        printf '%s\n' "$known" | grep -qxF "$name" && printf '%s,' "$name"
+    done | sed 's/,$//'
+}
+
+harden_sshd() {
+    types=$(printf '%s\n' "$HOST_KEY_TYPES ssh-ed25519 rsa-sha2-512 rsa-sha2-256" |
+        tr ' ' '\n' | sed 's/^ssh-rsa$/rsa-sha2-512/' | awk 'NF && !seen[$0]++' | paste -sd,)
+    {
+        cat "$here/files/sshd.conf"
+        echo "HostKeyAlgorithms $types"
+        echo "KexAlgorithms $(keep_only kex mlkem768x25519-sha256 sntrup761x25519-sha512 \
+            sntrup761x25519-sha512@openssh.com curve25519-sha256 curve25519-sha256@libssh.org)"
+        echo "Ciphers $(keep_only cipher aes256-gcm@openssh.com aes128-gcm@openssh.com \
+            aes256-ctr aes192-ctr aes128-ctr)"
+        echo "MACs $(keep_only mac hmac-sha2-512-etm@openssh.com hmac-sha2-256-etm@openssh.com \
+            umac-128-etm@openssh.com)"
+        cat "$here/files/sshd-agent.conf"
+    } >"$here/sshd"
+    drop_in=/etc/ssh/sshd_config.d/10-deployment-flow.conf
+    install -d -m 0755 /etc/ssh/sshd_config.d /run/sshd
+    cmp -s "$here/sshd" "$drop_in" && return 0
+    say "hardening sshd: keys only, and the deploy key bound to the agent"
+    grep -qi '^ *include */etc/ssh/sshd_config.d/' /etc/ssh/sshd_config ||
+        sed -i '1i Include /etc/ssh/sshd_config.d/*.conf' /etc/ssh/sshd_config
+    [ ! -f "$drop_in" ] || cp "$drop_in" "$here/sshd.before"
+    install -m 0644 "$here/sshd" "$drop_in"
+    if ! sshd -t; then
+        if [ -f "$here/sshd.before" ]; then cp "$here/sshd.before" "$drop_in"; else rm "$drop_in"; fi
+        fail "sshd refuses the hardened settings; they were taken back"
+    fi
+    systemctl reload ssh || systemctl reload sshd
+}
+
+install_agent() {
+    getent passwd flow >/dev/null ||
+        useradd --system --no-create-home --home-dir "$lib" --shell /bin/sh flow
+    usermod -p '*' flow
+    install -d -m 0755 "$etc" "$lib"
+    install -d -m 0700 "$state" "$state/releases" "$state/runs"
+    command="restrict,command=\"/usr/bin/sudo -n $lib/deployment-flow-agent\""
+    printf '%s %s\n' "$command" "$DEPLOY_KEY" >"$here/authorized_keys"
+    put 0644 "$here/authorized_keys" "$etc/authorized_keys" || true
+    printf 'VOLUME=%s\nFINGERPRINT=%s\n' "$VOLUME_DEVICE" "$fingerprint" >"$here/server.conf"
+    put 0644 "$here/server.conf" "$etc/server.conf" || true
+    visudo -cqf "$here/files/sudoers"
+    put 0440 "$here/files/sudoers" /etc/sudoers.d/deployment-flow || true
+    # The whole package at once, so that a deploy never sees half of it.
+    rm -rf "$lib/agent.new" "$lib/agent.old"
+    cp -R "$here/agent" "$lib/agent.new"
+    chown -R root:root "$lib/agent.new"
+    find "$lib/agent.new" -type d -exec chmod 0755 {} + -o -type f -exec chmod 0644 {} +
+    [ ! -d "$lib/agent" ] || mv "$lib/agent" "$lib/agent.old"
+    mv "$lib/agent.new" "$lib/agent"
+    rm -rf "$lib/agent.old"
+    put 0755 "$here/files/deployment-flow-agent" "$lib/deployment-flow-agent" || true
+    put 0644 "$here/files/deployment-flow.service" /etc/systemd/system/deployment-flow.service || true
+    systemctl daemon-reload
+    systemctl enable --quiet deployment-flow.service
+}
+
+close_ports() {
+    install -d -m 0755 "$etc/firewall.d"
+    { echo "define ssh_port = $SSH_PORT"; cat "$here/files/firewall.nft"; } >"$here/firewall.nft"
+    nft -c -f "$here/firewall.nft"
+    changed=false
+    put 0644 "$here/firewall.nft" "$etc/firewall.nft" && changed=true
+    put 0644 "$here/files/deployment-flow-firewall.service" \
+        /etc/systemd/system/deployment-flow-firewall.service && changed=true
+    if [ $changed = true ] || ! systemctl is-active --quiet deployment-flow-firewall; then
+        say "closing every port but $SSH_PORT, 80 and 443 (exceptions: $etc/firewall.d)"
+        systemctl daemon-reload
+        systemctl enable --quiet deployment-flow-firewall
+        systemctl restart deployment-flow-firewall
+    fi
+}
+
+start_caddy() {
+    holder=$(ss -Hltnp '( sport = :80 or sport = :443 )' | grep -v '"caddy"' || true)
+    [ -z "$holder" ] || fail "port 80 or 443 is already taken on this server: $holder; next: stop and \
+disable that service, then run 'pulumi up' again"
+    if ! head -n 1 /etc/caddy/Caddyfile 2>/dev/null | grep -q deployment-flow; then
+        [ ! -f /etc/caddy/Caddyfile ] || cp -n /etc/caddy/Caddyfile "/etc/caddy/Caddyfile.before"
+        install -D -m 0644 "$here/files/Caddyfile" /etc/caddy/Caddyfile
+        if systemctl is-active --quiet caddy; then systemctl reload caddy; fi
+    fi
+    systemctl enable --quiet caddy
+    systemctl is-active --quiet caddy || systemctl start caddy
+}
+
+wait_for_cloud_init
+if is_ready; then
+    say "nothing to install: this server has software $fingerprint"
+    finish false
+fi
+install_packages
+mount_volume
+close_ports
+configure_docker
+start_caddy
+install_agent
+harden_sshd
+put 0644 "$here/files/20auto-upgrades" /etc/apt/apt.conf.d/20auto-upgrades || true
+stamp >"$etc/stamp"
+say "the server is ready for releases (software $fingerprint)"
+finish true
