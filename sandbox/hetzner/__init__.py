@@ -1,0 +1,1 @@
+"""A Hetzner Cloud API on this machine, true enough for the real clients."""
