@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from flow import publishing, terminal
+from flow.errors import FlowError
 from flow.sandbox_project import FOREIGN, SandboxProject
 from sandbox.lifecycle import Sandbox
 
@@ -105,8 +106,9 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Stop the sandbox and forget everything in it: servers, volumes, stacks, tokens."""
-    if not yes:
-        typer.confirm("Remove every server, volume and stack of the sandbox?", abort=True, err=True)
+    question = "Remove every server, volume and stack of the sandbox?"
+    if not yes and not typer.confirm(question, err=True):
+        raise FlowError("nothing was removed")
     sandbox = Sandbox(directory())
     sandbox.reset()
     for part in ("project", "state"):
