@@ -25,6 +25,13 @@ DATA_FOLDER: Final = "/data"
 _LOCAL_ONLY: Final = ("build", "ports", "expose", "pull_policy", "develop", "env_file", "profiles")
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes a part that is shared by an anchor out in full: people read these files."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML gives it
+        return True
+
+
 class ComposeError(ValueError):
     """A Compose file that cannot be deployed; `mistakes` are sentences with remedies."""
 
@@ -144,7 +151,9 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
         hsts=public.hsts,
     )
     files = {
-        "compose.yaml": yaml.safe_dump(rendered, sort_keys=True, width=100, allow_unicode=True),
+        "compose.yaml": yaml.dump(
+            rendered, Dumper=_Plain, sort_keys=True, width=100, allow_unicode=True
+        ),
         "Caddyfile": caddyfile.render(site, routes),
         **({"acme-root.pem": public.acme_root} if public.acme_root else {}),
     }

@@ -38,10 +38,11 @@ class _HandOver:
         stdin: pulumi.Output[str] = pulumi.Output.json_dumps(
             dict(request), sort_keys=True, separators=(",", ":")
         )
+        secret_stdin: pulumi.Output[str] = pulumi.Output.secret(stdin)
         self.command = local.Command(
             name,
             create=_hand_over(verb),
-            stdin=pulumi.Output.secret(stdin),
+            stdin=secret_stdin,
             # Its stdout is the answer; only what is said for people belongs on the screen.
             logging=local.Logging.STDERR,
             add_previous_output_in_env=False,
