@@ -22,6 +22,9 @@ SOURCES = Path(__file__).parent
 ENGINE_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 LANGUAGE_HOST_MODULE = "github.com/pulumi/pulumi/sdk/v3"
 
+#: Raised when programs are built in another way from the same sources.
+RECIPE = 1
+
 Report = Callable[[str], None]
 
 
@@ -35,17 +38,28 @@ class Target:
     #: Roughly, from nothing, on two cores: what a person waiting wants to know.
     duration: str
     module: Path = SOURCES
+    #: Folders of ours that go into it, below `module`.
+    sources: tuple[str, ...] = ()
+
+    def key(self) -> str:
+        """Return a digest of everything that goes into the program: its name in the cache."""
+        digest = hashlib.sha256(f"{platform.system()} {platform.machine()} {RECIPE}".encode())
+        paths = [self.module / "go.mod", self.module / "go.sum"]
+        for folder in self.sources:
+            paths += sorted(path for path in (self.module / folder).rglob("*") if path.is_file())
+        for path in paths:
+            digest.update(f"\n{path.relative_to(self.module).as_posix()} ".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return f"{self.name}-{digest.hexdigest()[:16]}"
 
 
-ENGINE = (
-    Target("pulumi", "the Pulumi engine", ENGINE_PACKAGE, "4 minutes"),
-    Target(
-        "pulumi-language-python",
-        "the Python language host",
-        f"{LANGUAGE_HOST_MODULE}/python/cmd/pulumi-language-python",
-        "40 seconds",
-        SOURCES / "languagehost",
-    ),
+ENGINE = Target("pulumi", "the Pulumi engine", ENGINE_PACKAGE, "4 minutes")
+LANGUAGE_HOST = Target(
+    "pulumi-language-python",
+    "the Python language host",
+    f"{LANGUAGE_HOST_MODULE}/python/cmd/pulumi-language-python",
+    "40 seconds",
+    SOURCES / "languagehost",
 )
 #: Started by the language host to run a program; a Python file of the same module.
 LANGUAGE_HOST_SCRIPT = "pulumi-language-python-exec"
@@ -55,12 +69,14 @@ PLUGINS = {
         "the Hetzner Cloud provider",
         "./cmd/pulumi-resource-hcloud",
         "1 minute",
+        sources=("cmd/pulumi-resource-hcloud", "hcloud"),
     ),
     "command": Target(
         "pulumi-resource-command",
         "the command provider",
         "./cmd/pulumi-resource-command",
         "10 seconds",
+        sources=("cmd/pulumi-resource-command", "command"),
     ),
 }
 PEBBLE = Target(
@@ -69,16 +85,7 @@ PEBBLE = Target(
     "github.com/letsencrypt/pebble/v2/cmd/pebble",
     "10 seconds",
 )
-
-
-def inputs_hash() -> str:
-    """Return a digest of everything a build depends on: modules, sources, recipe, platform."""
-    digest = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
-    patterns = ("go.mod", "go.sum", "*.go", "*.json", "build.py")
-    for path in sorted({found for pattern in patterns for found in SOURCES.rglob(pattern)}):
-        digest.update(f"\n{path.relative_to(SOURCES).as_posix()} ".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:20]
+TARGETS = (ENGINE, LANGUAGE_HOST, *PLUGINS.values(), PEBBLE)
 
 
 def cache_root() -> Path:
@@ -107,9 +114,8 @@ def build(targets: list[Target], report: Report) -> dict[str, Path]:
     A program appears in the cache whole or not at all, so an interrupted build goes
     on where it stopped. Raises InstallError when Go is missing, too old, or fails.
     """
-    directory = cache_root() / inputs_hash()
-    directory.mkdir(parents=True, exist_ok=True)
-    missing = [target for target in targets if not (directory / target.name).exists()]
+    programs = {target.name: cache_root() / target.key() / target.name for target in targets}
+    missing = [target for target in targets if not programs[target.name].exists()]
     go = find_go(SOURCES / "go.mod") if missing else ""
     for number, target in enumerate(missing, start=1):
         report(
@@ -117,19 +123,20 @@ def build(targets: list[Target], report: Report) -> dict[str, Path]:
             f"about {target.duration} the first time, on two cores)"
         )
         started = time.monotonic()
-        _build_one(go, target, directory)
+        _build_one(go, target, programs[target.name])
         report(f"  built in {time.monotonic() - started:.0f} s")
-    programs = {target.name: directory / target.name for target in targets}
-    if ENGINE[1] in targets:
-        programs[LANGUAGE_HOST_SCRIPT] = _language_host_script(directory)
+    if LANGUAGE_HOST in targets:
+        host = programs[LANGUAGE_HOST.name]
+        programs[LANGUAGE_HOST_SCRIPT] = host.with_name(LANGUAGE_HOST_SCRIPT)
     return programs
 
 
-def _build_one(go: str, target: Target, directory: Path) -> None:
+def _build_one(go: str, target: Target, program: Path) -> None:
+    program.parent.mkdir(exist_ok=True)
     # Without cgo the same sources give the same program on every machine, with
     # or without a C compiler.
     environment = {"CGO_ENABLED": "0", **os.environ}
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".build-") as scratch:
+    with tempfile.TemporaryDirectory(dir=program.parent, prefix=".build-") as scratch:
         output = Path(scratch) / target.name
         flags = ["-mod=readonly", "-trimpath", f"-ldflags={_linker_flags(target)}"]
         run = subprocess.run(
@@ -146,7 +153,9 @@ def _build_one(go: str, target: Target, directory: Path) -> None:
                 f"Building {target.title} failed:\n{tail}\n"
                 f"Try it by hand: cd {target.module} && go build {target.package}"
             )
-        output.replace(directory / target.name)
+        if target is LANGUAGE_HOST:
+            _copy_language_host_script(go, program.with_name(LANGUAGE_HOST_SCRIPT))
+        output.replace(program)
 
 
 def _linker_flags(target: Target) -> str:
@@ -165,20 +174,14 @@ def _module_version(module: str) -> str:
     raise InstallError(f"toolchain/go.mod does not require {module}; restore it from git.")
 
 
-def _language_host_script(directory: Path) -> Path:
-    script = directory / LANGUAGE_HOST_SCRIPT
-    if not script.exists():
-        module = SOURCES / "languagehost"
-        found = subprocess.run(
-            [find_go(module / "go.mod"), "list", "-m", "-f", "{{.Dir}}", LANGUAGE_HOST_MODULE],
-            cwd=module,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        source = Path(found.stdout.strip()) / "python" / "cmd" / LANGUAGE_HOST_SCRIPT
-        partial = script.with_name(f".{script.name}-{os.getpid()}")
-        shutil.copyfile(source, partial)
-        partial.chmod(0o755)
-        partial.replace(script)
-    return script
+def _copy_language_host_script(go: str, script: Path) -> None:
+    found = subprocess.run(
+        [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", LANGUAGE_HOST_MODULE],
+        cwd=LANGUAGE_HOST.module,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # The module cache is read-only, and so would a copy with its mode be.
+    shutil.copyfile(Path(found.stdout.strip()) / "python" / "cmd" / script.name, script)
+    script.chmod(0o755)

@@ -90,7 +90,7 @@ def install(
     nor built.
     """
     wanted: dict[str, object] = {
-        "inputs": build.inputs_hash(),
+        "inputs": [target.key() for target in build.TARGETS],
         "plugins": installation.plugins,
         "only_build": only_build,
         "sandbox": sandbox,
@@ -101,7 +101,7 @@ def install(
         if installation.is_current(wanted):  # the installation we waited for was this one
             return
         programs = None if only_build else _official_programs(installation, report)
-        targets = [] if programs else list(build.ENGINE)
+        targets = [] if programs else [build.ENGINE, build.LANGUAGE_HOST]
         missing = _missing_plugins(installation, programs, report)
         targets += [build.PLUGINS[name] for name in missing]
         if sandbox:

@@ -89,8 +89,7 @@ def release(report: Report, url: str = RELEASE_URL) -> dict[str, Path] | None:
     if all(path.exists() for path in programs.values()):
         return programs
     report(f"downloading Pulumi {RELEASE} (about 150 MB)")
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=".download-") as scratch:
+    with tempfile.TemporaryDirectory(dir=cache_root(), prefix=".download-") as scratch:
         archive = Path(scratch) / "pulumi.tar.gz"
         try:
             found = _download(url.format(version=RELEASE, platform=name), archive)
@@ -104,6 +103,7 @@ def release(report: Report, url: str = RELEASE_URL) -> dict[str, Path] | None:
                 "python3 -m toolchain.install --build"
             )
         _unpack(archive, Path(scratch))
+        directory.mkdir(exist_ok=True)
         for program, path in programs.items():
             (Path(scratch) / program).replace(path)
     return programs

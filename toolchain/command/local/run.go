@@ -41,8 +41,8 @@ func run(ctx context.Context, command string, settings Settings, previous Result
 	}
 
 	result := Result{
-		Stdout:  strings.TrimSuffix(printed.stdout.String(), "\n"),
-		Stderr:  strings.TrimSuffix(printed.stderr.String(), "\n"),
+		Stdout:  strings.TrimSuffix(printed.stdout.kept.String(), "\n"),
+		Stderr:  strings.TrimSuffix(printed.stderr.kept.String(), "\n"),
 		Assets:  previous.Assets,
 		Archive: previous.Archive,
 	}

@@ -27,8 +27,9 @@ type transcript struct {
 }
 
 type stream struct {
-	bytes.Buffer
 	owner *transcript
+	// kept is no embedded buffer: its ReadFrom would pass Write by.
+	kept bytes.Buffer
 	// show is nil for a stream that is not shown.
 	show    func(line string)
 	line    []byte
@@ -53,7 +54,7 @@ func (s *stream) Write(data []byte) (int, error) {
 	s.owner.lock.Lock()
 	defer s.owner.lock.Unlock()
 	s.owner.both.Write(data)
-	s.Buffer.Write(data)
+	s.kept.Write(data)
 	if s.show != nil {
 		s.line = append(s.line, data...)
 		s.showLines()

@@ -1,0 +1,121 @@
+"""The real engine in a directory of its own, with one plugin cache or another."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from toolchain.install import Installation
+
+PROGRAM = Path(__file__).parent / "commands"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One `pulumi up` or `destroy`: exit status, what it said, and errors by resource name."""
+
+    status: int
+    said: str
+    errors: dict[str, str]
+    #: What was done to each resource, by its name: create, update, replace, same, delete.
+    operations: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A stack of the commands program, on a file backend below `directory`."""
+
+    directory: Path
+    home: Path
+    stack: str = "contract"
+
+    def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a pulumi command and return it finished, whatever its exit status."""
+        installation = Installation()
+        path = [str(Path(sys.executable).parent), str(installation.bin), os.environ["PATH"]]
+        return subprocess.run(
+            ["pulumi", *arguments, "--non-interactive", "--cwd", str(self.directory)],
+            env={
+                **os.environ,
+                "PATH": os.pathsep.join(path),
+                "PULUMI_HOME": str(self.home),
+                "PULUMI_BACKEND_URL": (self.directory / "state").as_uri(),
+                "PULUMI_CONFIG_PASSPHRASE": "contract",
+                "PULUMI_SKIP_UPDATE_CHECK": "1",
+                "COMMANDS": str(self.directory / "commands.json"),
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def up(self, commands: dict[str, dict[str, Any]]) -> Run:
+        """Bring the stack to these commands: resource name → properties."""
+        if not (self.directory / "Pulumi.yaml").exists():
+            shutil.copytree(PROGRAM, self.directory, dirs_exist_ok=True)
+            (self.directory / "state").mkdir()
+            self.call("stack", "init", self.stack)
+        (self.directory / "commands.json").write_text(json.dumps(commands))
+        return self._change("up", "--skip-preview", "--continue-on-error")
+
+    def destroy(self) -> Run:
+        """Destroy all resources of the stack."""
+        return self._change("destroy", "--skip-preview")
+
+    def _change(self, *arguments: str) -> Run:
+        done = self.call(*arguments, "--yes", "--json", "--stack", self.stack)
+        events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        errors: dict[str, str] = {}
+        operations: dict[str, str] = {}
+        for event in events:
+            diagnostic = event.get("diagnosticEvent")
+            if diagnostic and diagnostic["severity"] == "error":
+                name = diagnostic.get("urn", "").rpartition("::")[2]
+                errors[name] = errors.get(name, "") + diagnostic["message"]
+            if step := event.get("resourcePreEvent", {}).get("metadata"):
+                operations.setdefault(step["urn"].rpartition("::")[2], step["op"])
+        return Run(done.returncode, done.stdout + done.stderr, errors, operations)
+
+    def state(self) -> dict[str, dict[str, Any]]:
+        """Return the stored outputs of every command, by resource name; secrets stay encrypted."""
+        exported = self.call("stack", "export", "--stack", self.stack)
+        resources = json.loads(exported.stdout)["deployment"].get("resources", [])
+        return {
+            resource["urn"].rpartition("::")[2]: resource["outputs"]
+            for resource in resources
+            if resource["type"] == "command:local:Command"
+        }
+
+
+def plugin_caches() -> dict[str, Path]:
+    """Return the plugin caches that hold the command plugin, by what to call it.
+
+    The cache of this checkout has the stand-in or the official plugin, whichever could
+    be had; a developer who uses Pulumi has the official one in the home directory.
+    """
+    installation = Installation()
+    ours = installation.plugin_directory("command")
+    found = {"of this checkout": installation.home}
+    personal = Path.home() / ".pulumi"
+    if (personal / "plugins" / ours.name).is_dir():
+        found["official, of the user"] = personal
+    return found
+
+
+@pytest.fixture(scope="session", params=plugin_caches())
+def plugin_home(request: pytest.FixtureRequest) -> Path:
+    """A PULUMI_HOME with a command plugin of the version the SDK asks for."""
+    home = plugin_caches()[request.param]
+    version = Installation().plugin_directory("command").name
+    if not (home / "plugins" / version / "pulumi-resource-command").exists():
+        pytest.fail("the toolchain is not installed: python3 -m toolchain.install")
+    return home
