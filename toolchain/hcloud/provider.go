@@ -50,10 +50,11 @@ func Provider(ctx context.Context) tfbridge.ProviderInfo {
 		MetadataInfo:     tfbridge.NewProviderMetadata(metadata),
 		UpstreamRepoPath: ".",
 	}
+	// Before the tokens, which would give numeric identifiers up as missing.
+	idsAsStrings(&info)
 	info.MustComputeTokens(tokens.SingleModule("hcloud_", "index", tokens.MakeStandard(Name)))
 	// The official plugin makes a name from the resource's own where none is given.
 	info.SetAutonaming(255, "-")
-	idsAsStrings(&info)
 	return info
 }
 
@@ -66,10 +67,12 @@ func idsAsStrings(info *tfbridge.ProviderInfo) {
 		if !exists || id.Type() == shim.TypeString {
 			return true
 		}
-		if info.Resources[key].Fields == nil {
-			info.Resources[key].Fields = map[string]*tfbridge.SchemaInfo{}
+		if info.Resources == nil {
+			info.Resources = map[string]*tfbridge.ResourceInfo{}
 		}
-		info.Resources[key].Fields["id"] = &tfbridge.SchemaInfo{Type: "string"}
+		info.Resources[key] = &tfbridge.ResourceInfo{
+			Fields: map[string]*tfbridge.SchemaInfo{"id": {Type: "string"}},
+		}
 		return true
 	})
 }
