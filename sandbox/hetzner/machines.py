@@ -83,12 +83,13 @@ def _boot(cloud: Cloud, server: Record) -> None:
     state = hosts.state(number)
     if state == "missing":
         hosts.create(spec_of(store, server))
+        # From here on the hosts keep both through every start.
+        hosts.set_firewall(number, rules_of(store, server))
         for volume in store.all("volume", server["project"]):
             if volume["server"] == number:
                 hosts.attach_volume(volume["id"], number, False)
     elif state == "off":
         hosts.power_on(number)
-    hosts.set_firewall(number, rules_of(store, server))
     cloud.faults.on_boot(server)
     store.change("server", number, status="running")
 
@@ -131,7 +132,8 @@ def shutdown_server(cloud: Cloud, action: Record) -> None:
     cloud.store.change("server", server["id"], status="stopping")
     if cloud.hosts.state(server["id"]) == "running":
         cloud.hosts.shutdown(server["id"])
-    cloud.store.change("server", server["id"], status="off")
+    ended = cloud.hosts.state(server["id"]) != "running"
+    cloud.store.change("server", server["id"], status="off" if ended else "running")
 
 
 @job("reboot_server")
