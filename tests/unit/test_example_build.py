@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from components import bundle
+
 EXAMPLE = Path(__file__).parents[2] / "example"
 
 
@@ -112,3 +114,19 @@ def test_no_image_runs_as_root_and_every_image_checks_its_health() -> None:
         assert users[-1:] not in ([], ["root"]), folder
         assert "HEALTHCHECK" in text, folder
         assert "ARG BASE_IMAGE=debian:trixie-slim" in text, folder
+
+
+def test_the_compose_file_may_be_deployed_and_says_what_is_public(compose: dict[str, Any]) -> None:
+    assert bundle.check(compose) == []
+    pinned = dict.fromkeys(compose["services"], f"r.test/x@sha256:{'0' * 64}")
+    rendered = bundle.render(
+        bundle.Release(compose, "1.2.0", pinned, "r.test/x"),
+        bundle.Public("staging.example.test"),
+        bundle.Variables(secret_names=["POSTGRES_PASSWORD"]),
+    )
+    assert rendered["jobs"] == ["migrate"]
+    assert rendered["data"] == ["db"]
+    assert [(each["service"], each["path"]) for each in rendered["targets"]] == [
+        ("api", "/api/heartbeat"),
+        ("web", "/__lbheartbeat__"),
+    ]

@@ -75,7 +75,7 @@ def version() -> dict[str, str]:
     return {
         "version": os.environ.get("FIELDWORK_VERSION", "local"),
         "commit": os.environ.get("FIELDWORK_COMMIT", "unknown"),
-        "stage": os.environ.get("STAGE", "local"),
+        "stage": os.environ.get("STAGE", "local").removeprefix("https://"),
     }
 
 
