@@ -22,6 +22,9 @@ from sandbox.lifecycle import Sandbox
 
 DEMO_BRANCH = "feature-demo/hello"
 STAGES = {"dev": "development", "staging": "staging"}
+# Images for these: for what is brought up here, for a preview of prod, and for the demo the
+# README has its reader make next.
+BRANCHES = (*STAGES.values(), "main", DEMO_BRANCH, "feature-demo/x")
 
 
 class Rehearsal:
@@ -66,7 +69,7 @@ class Rehearsal:
 
     def _publish(self, project: SandboxProject) -> None:
         with self._stages.stage(f"images of version {self._version}") as stage:
-            for branch in (*STAGES.values(), DEMO_BRANCH):
+            for branch in BRANCHES:
                 built = publish(project, self._version, branch, stage.note)
             unpushed = [name for name, image in built["images"].items() if not image["digest"]]
             if unpushed:

@@ -141,7 +141,9 @@ class SandboxProject:
             file = self.folder / f"Pulumi.{stack}.yaml"
             own = _load(file) if file.exists() else {}
             wanted = stack_settings(
-                _load(self.root / f"Pulumi.{stack}.yaml"), namespace, ZONE_OF_PROJECT[hetzner]
+                _load(self.root / f"Pulumi.{stack}.yaml"),
+                namespace,
+                zone_of(self.credentials, hetzner),
             )
             merged = merge(own.get("config") or {}, taken.get(stack, {}), wanted)
             if merged != own.get("config"):
@@ -192,7 +194,7 @@ def sandbox_project(
         options["virtualenv"] = os.path.join(main, options["virtualenv"])  # noqa: PTH118 (a relative path in a file)
         project["runtime"] = {**runtime, "options": options}
     defaults = {
-        "zone": ZONE_OF_PROJECT[DEMO_PROJECT],
+        "zone": zone_of(credentials, DEMO_PROJECT),
         "images": images_prefix(credentials),
         "acmeServer": credentials["acme"]["directory"],
         "acmeRoot": acme_root,
@@ -210,6 +212,11 @@ def sandbox_project(
     config["hcloud:endpoint"] = {"value": credentials["endpoint"]}
     project["config"] = config
     return project
+
+
+def zone_of(credentials: Mapping[str, Any], project: str) -> str:
+    """The DNS zone in a Hetzner project of the sandbox."""
+    return str(credentials["projects"][project].get("zone") or ZONE_OF_PROJECT[project])
 
 
 def images_prefix(credentials: Mapping[str, Any]) -> str:

@@ -1,0 +1,82 @@
+"""The commands of the README and of the sandbox's page, typed as a reader would."""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flow.sandbox_project import SandboxProject
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = "@@@"
+
+
+def _section(document: str, heading: str) -> list[str]:
+    """Commands of the sh blocks under one heading."""
+    text = (ROOT / document).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def _typed(commands: list[str], first: str = "") -> dict[str, str]:
+    """Run commands in one plain shell, stopping at the first that fails; what each printed."""
+    script = [first, *(line for c in commands for line in (f"echo '{MARK}'", c))]
+    plain = {key: os.environ[key] for key in ("HOME", "PATH", "LANG") if key in os.environ}
+    done = subprocess.run(
+        ["bash", "-e", "-c", "\n".join(script)],
+        cwd=ROOT,
+        env=plain,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=840,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return dict(zip(commands, done.stdout.split(f"{MARK}\n")[1:], strict=True))
+
+
+def _git_status() -> str:
+    return subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_readmes_commands_work_one_after_the_other_in_a_plain_shell(
+    published: SandboxProject,
+) -> None:
+    before = _git_status()
+    commands = [c for c in _section("README.md", "Then by hand") if c not in (
+        # Not while other tests use the same sandbox; tests of their own run these.
+        "flow sandbox status", "flow sandbox down",
+    )]  # fmt: skip
+    said = _typed(commands)
+    assert "deployment-flow-staging" in said["pulumi up -s staging --yes"]
+    url = said["pulumi stack output url -s staging"].strip()
+    assert url == "https://staging.nonprod.example.test"
+    assert "Fieldwork" in said['curl "$(pulumi stack output url -s staging)"']
+    assert "to create" in said["pulumi preview -s prod"]
+    assert "1.1.0" in said["pulumi up -s staging -c version=1.1.0 --yes"]
+    assert "https://x.demo.example.test" in said["pulumi up -s feature-demo-x --yes"]
+    assert said["pulumi stack output password --show-secrets -s feature-demo-x"].strip()
+    assert _git_status() == before
+
+
+def test_the_sandbox_pages_commands_work_in_a_shell_of_the_sandbox(
+    published: SandboxProject,
+) -> None:
+    commands = ["flow sandbox status", "flow sandbox status --json"]
+    for heading in ("A shell for it", "Versions of the example", "Faults"):
+        commands += _section("docs/sandbox.md", heading)
+    commands = [c for c in commands if not c.startswith("eval ")]
+    said = _typed(commands, first='eval "$(.venv/bin/flow sandbox env)"')
+    assert json.loads(said["flow sandbox status --json"])["up"] is True
+    client = next(c for c in commands if c.startswith("python -c"))
+    assert said[client].startswith("[")
+    assert json.loads(said["curl -sS http://127.0.0.1:7080/_sandbox/faults"])["faults"]

@@ -1,0 +1,75 @@
+"""The Makefile, CI and the test configuration agree with each other and with the documents."""
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+STAMPS = (".venv/.installed", ".toolchain/.installed")
+
+
+def _planned(target: str, *variables: str) -> str:
+    """What make would run, without running it, as if set-up were done."""
+    done = subprocess.run(
+        ["make", "--dry-run", *(f"--old-file={stamp}" for stamp in STAMPS), target, *variables],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_second_setup_has_nothing_to_do() -> None:
+    if not all((ROOT / stamp).exists() for stamp in STAMPS):
+        pytest.skip("make setup has not run in this checkout")
+    assert "pip" not in _planned("setup")
+
+
+@pytest.mark.parametrize(
+    ("target", "command"),
+    [
+        ("test", ".venv/bin/pytest"),
+        ("unit", ".venv/bin/pytest tests/unit"),
+        ("lint", ".venv/bin/mypy"),
+        ("rehearsal", ".venv/bin/flow rehearse"),
+        ("bench", ".venv/bin/python -m bench.run"),
+    ],
+)
+def test_what_ci_runs_is_what_the_documents_name(target: str, command: str) -> None:
+    assert command in [line.rstrip() for line in _planned(target).splitlines()]
+
+
+def test_keep_leaves_a_rehearsal_running() -> None:
+    assert ".venv/bin/flow rehearse --keep" in _planned("rehearsal", "KEEP=1")
+
+
+def test_ci_sets_up_checks_and_ends_with_the_tests() -> None:
+    script = (ROOT / ".ci/run").read_text().splitlines()
+    made = [line.strip() for line in script if line.strip().startswith("make ")]
+    assert made == ["make setup", "make lint", "make test"]
+    assert script[-1] == "make test"
+
+
+def test_the_markers_of_the_documents_exist() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert {marker.partition(":")[0] for marker in options["markers"]} >= {
+        "slow",
+        "flow",
+        "sandbox",
+    }
+
+
+def test_warnings_are_errors_in_tests() -> None:
+    options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert options["filterwarnings"] == ["error"]
+
+
+def test_every_target_says_what_it_does() -> None:
+    shown = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    targets = {line.split()[1] for line in shown.splitlines()}
+    assert {"setup", "rehearsal", "test", "unit", "lint", "bench", "clean"} <= targets
