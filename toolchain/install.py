@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,13 +23,16 @@ from toolchain.build import Report
 from toolchain.errors import InstallError
 from toolchain.versions import plugin_versions
 
+#: Raised when the same programs are put elsewhere in `.toolchain/`.
+LAYOUT = 2
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 
 class Installation:
     """The directory `.toolchain/` of one checkout.
 
-    `bin/` holds links to the programs; `pulumi-home/plugins/` is the plugin cache,
+    `bin/` holds the programs; `pulumi-home/plugins/` is the plugin cache,
     under the names and versions the pinned SDKs ask for; `installed.json` remembers
     what was installed from which inputs.
     """
@@ -54,9 +58,23 @@ class Installation:
             (self.root / path).exists() for path in recorded["programs"]
         )
 
-    def link(self, name: str, target: Path) -> None:
-        """Make `bin/<name>` lead to a program, replacing what was there in one step."""
-        _link(self.bin / name, target)
+    def place(self, name: str, program: Path) -> None:
+        """Make `bin/<name>` a program, replacing what was there in one step.
+
+        The engine warns when the language host is not in its own real directory, so
+        what comes from the cache is a hard link or a copy; only a Pulumi that somebody
+        else installed, where both lie together, is linked to.
+        """
+        if not program.is_relative_to(build.cache_root()):
+            _link(self.bin / name, program)
+            return
+        self.bin.mkdir(parents=True, exist_ok=True)
+        partial = self.bin / f".{name}-{os.getpid()}"
+        try:
+            partial.hardlink_to(program)
+        except OSError:  # another file system
+            shutil.copy2(program, partial)
+        partial.replace(self.bin / name)
 
     def link_plugin(self, name: str, target: Path) -> None:
         """Put a plugin that was built where the engine looks for it."""
@@ -90,6 +108,7 @@ def install(
     nor built.
     """
     wanted: dict[str, object] = {
+        "layout": LAYOUT,
         "inputs": [target.key() for target in build.TARGETS],
         "plugins": installation.plugins,
         "only_build": only_build,
@@ -110,7 +129,7 @@ def install(
         for name in missing:
             installation.link_plugin(name, built.pop(build.PLUGINS[name].name))
         for name, path in {**(programs or {}), **built}.items():
-            installation.link(name, path)
+            installation.place(name, path)
         installation.remember(wanted)
     report(f"the toolchain is ready in {installation.root.name}/")
 
