@@ -45,7 +45,9 @@ def place(*, token: str, endpoint: str, server_type: str, locations: Sequence[st
             "Next: pulumi config set serverType cx23 (hcloud server-type list shows them)."
         )
     sold = [
-        each.location.name for each in found.locations or [] if getattr(each, "available", True)
+        str(each.location.name)
+        for each in found.locations or []
+        if getattr(each, "available", True)
     ]
     for location in locations:
         if location in sold:

@@ -40,7 +40,9 @@ class SettingsError(pulumi.RunError):
         self.mistakes = tuple(mistakes)
         count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         lines = "\n".join(f"  - {each}" for each in mistakes)
-        super().__init__(f"The settings of stack {stack} have {count}. Nothing was changed.\n{lines}")
+        super().__init__(
+            f"The settings of stack {stack} have {count}. Nothing was changed.\n{lines}"
+        )
 
 
 def load(now: float) -> Settings:
@@ -94,13 +96,12 @@ def parse(
     """
     stage = naming.stage_of_stack(stack)
     if stage is None:
-        raise SettingsError(
-            stack,
-            [
-                f"{stack} is no stage: a stack is dev, staging, prod or feature-demo-<name>. "
-                f"Next: pulumi stack init {naming.stack_of_branch(stack)}"
-            ],
+        instead = naming.stack_of_branch(naming.DEMO_BRANCH + stack)
+        mistake = (
+            f"{stack} is no stage: a stack is dev, staging, prod or feature-demo-<name>. "
+            f"Next: pulumi stack init {instead}"
         )
+        raise SettingsError(stack, [mistake])
     mistakes = [*_unknown(project, values), *_unkept_secrets(project, values, secret_names)]
     found: dict[str, Any] = {}
     for name, text in values.items():
@@ -111,27 +112,28 @@ def parse(
         except json.JSONDecodeError as error:
             kind = "list" if name in LISTS else "object"
             mistakes.append(_mistake(project, name, text, f"is no {kind} ({error.msg})"))
-    checked: Values | None = None
     try:
         checked = Values.model_validate(found)
     except ValidationError as error:
         mistakes += _invalid(project, found, error)
-    if checked is not None:
-        mistakes += [
-            _mistake(project, name, values.get(name, ""), why)
-            for name, why in checked.contradictions(stage, _day(now))
-        ]
-        if not (root / checked.application / checked.compose_file).is_file():
-            where = f"{checked.application}/{checked.compose_file}"
-            mistakes.append(_mistake(project, "application", where, "is no file"))
-    needs_hetzner = checked is None or not checked.host or bool(checked.zone)
-    if needs_hetzner and not hcloud_token:
+        # The rest can still contradict itself, and a person wants to hear it all at once.
+        wrong = {str(each["loc"][0]) for each in error.errors()}
+        checked = Values.model_validate({k: v for k, v in found.items() if k not in wrong})
+    mistakes += [
+        _mistake(project, name, values.get(name, ""), why)
+        for name, why in checked.contradictions(stage, _day(now))
+        if not any(each.startswith(f"{project}:{name}") for each in mistakes)
+    ]
+    if not (root / checked.application / checked.compose_file).is_file():
+        where = f"{checked.application}/{checked.compose_file}"
+        mistakes.append(_mistake(project, "application", where, "is no file"))
+    if not hcloud_token and (not checked.host or checked.zone):
         mistakes.append(
             "there is no Hetzner token. Make one with read and write access in the project of "
             f"this stage, then: pulumi config set --secret hcloud:token -s {stack} "
-            "(or export HCLOUD_TOKEN; in the sandbox: eval \"$(flow sandbox env)\")"
+            '(or export HCLOUD_TOKEN; in the sandbox: eval "$(flow sandbox env)")'
         )
-    if mistakes or checked is None:
+    if mistakes:
         raise SettingsError(stack, mistakes)
     return _settings(checked, project, stack, stage, hcloud_token, hcloud_endpoint, root)
 
@@ -209,9 +211,7 @@ def _unknown(project: str, values: Mapping[str, str]) -> list[str]:
     return mistakes
 
 
-def _unkept_secrets(
-    project: str, values: Mapping[str, str], secret_names: set[str]
-) -> list[str]:
+def _unkept_secrets(project: str, values: Mapping[str, str], secret_names: set[str]) -> list[str]:
     return [
         f"{project}:{name} is in the stack's file in plain text. Treat it as known to others, "
         f"make a new one, then: pulumi config set --secret {name}"

@@ -144,7 +144,10 @@ SecretText = Annotated[SecretStr, BeforeValidator(_text)]
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
         hide_input_in_errors=True,
     )
 
@@ -193,9 +196,7 @@ class Values(Common):
     protected: bool = True
     until: datetime.date | None = None
 
-    def contradictions(
-        self, stage: naming.Stage, today: datetime.date
-    ) -> list[tuple[str, str]]:
+    def contradictions(self, stage: naming.Stage, today: datetime.date) -> list[tuple[str, str]]:
         """What no single key shows: pairs of a key and why its value does not fit."""
         found: list[tuple[str, str]] = []
         if not self.images:

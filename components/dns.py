@@ -79,7 +79,7 @@ class Dns(pulumi.ComponentResource):
                 ),
                 type=kind,
                 ttl=TTL_SECONDS,
-                records=[{"value": value}],
+                records=[{"value": pulumi.Output.from_input(value).apply(str)}],
                 labels=args["labels"],
                 opts=pulumi.ResourceOptions(parent=self),
             )

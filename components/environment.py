@@ -1,23 +1,22 @@
 """One stage, whole: a host, its names, its software and the release on it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import pulumi
 
+from components import bundle
+from components.deployment import Deployment, Provision
 from components.dns import Dns, Record, wanted_records
 from components.keys import kept_password
-from components.naming import Stage
-from components.server import GivenHostArgs, Server, ServerArgs
+from components.server import SSH_PORT, Server, ServerArgs
 
-DEMO_USER = "demo"
+AUTH_USER = "demo"
 
 
-class EnvironmentArgs(TypedDict):
-    """What one stage is made of."""
+class PublicArgs(TypedDict):
+    """How the stage faces the public."""
 
-    stage: Stage
-    server: ServerArgs
     label: str
     """First part of a host name that is made of the address."""
     hostname: str | None
@@ -25,6 +24,34 @@ class EnvironmentArgs(TypedDict):
     address_domain: str
     zone: str | None
     """A zone of the Hetzner project; None for DNS elsewhere."""
+    acme_server: str | None
+    acme_root: str | None
+    acme_email: str | None
+    hidden: bool
+    """Behind a generated password, and not for search engines."""
+    hsts: bool
+
+
+class ApplicationArgs(TypedDict):
+    """What runs on the stage."""
+
+    release: bundle.Release
+    environment: Mapping[str, str]
+    secrets: pulumi.Input[Mapping[str, str]]
+    """Variables of the application; secret."""
+    secret_names: Sequence[str]
+    registry: pulumi.Input[Mapping[str, str] | None]
+    """{"server", "username", "password"}, secret; None for public images."""
+
+
+class EnvironmentArgs(TypedDict):
+    """What one stage is made of."""
+
+    server: ServerArgs
+    public: PublicArgs
+    application: ApplicationArgs
+    software: str
+    """Fingerprint of what a server is given besides the release."""
 
 
 def address_name(label: str, domain: str, ipv4: str | None, ipv6: str | None) -> str:
@@ -33,65 +60,120 @@ def address_name(label: str, domain: str, ipv4: str | None, ipv6: str | None) ->
     return f"{label}.{address}.{domain}"
 
 
+def render(application: ApplicationArgs, public: PublicArgs, hostname: str) -> dict[str, Any]:
+    """The bundle of this stage under `hostname`; pure. Raises bundle.ComposeError."""
+    return bundle.render(
+        application["release"],
+        bundle.Public(
+            hostname=hostname,
+            acme_server=public["acme_server"],
+            acme_root=public["acme_root"],
+            acme_email=public["acme_email"],
+            auth_user=AUTH_USER if public["hidden"] else None,
+            noindex=public["hidden"],
+            hsts=public["hsts"],
+        ),
+        bundle.Variables(application["environment"], application["secret_names"]),
+    )
+
+
 class Environment(pulumi.ComponentResource):
     """One stage of the flow, from server to answering URL."""
 
     hostname: pulumi.Output[str]
     url: pulumi.Output[str]
+    version: pulumi.Output[str]
+    """Version that was found healthy."""
+    release_id: pulumi.Output[str]
     server: Server
     dns_records: pulumi.Output[Sequence[Record]]
     """What to enter where DNS is kept; empty where this stage makes its records itself."""
     ssh: pulumi.Output[str]
     """A command that opens a shell, once an admin key is on the server."""
     password: pulumi.Output[str] | None
-    """Of user `demo`, where the stage is behind a password; secret."""
+    """Of user `demo`, where the stage is hidden; secret."""
 
     def __init__(
         self, name: str, args: EnvironmentArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("deployment-flow:index:Environment", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        public, application = args["public"], args["application"]
         self.server = server = Server(name, args["server"], child)
-        given = args["server"].get("given_host")
-        self.hostname = self._hostname(args)
-        self.dns_records = pulumi.Output.from_input([])
-        if args["zone"] is not None and args["hostname"] is not None:
-            Dns(
-                name,
-                {
-                    "hostname": args["hostname"],
-                    "zone": args["zone"],
-                    "ipv4": server.ipv4,
-                    "ipv6": server.ipv6,
-                    "has_ipv4": given is None or ":" not in given["address"],
-                    "has_ipv6": given is None or ":" in given["address"],
-                    "labels": args["server"]["labels"],
-                },
-                child,
-            )
-        elif args["hostname"] is not None:
-            self.dns_records = pulumi.Output.all(self.hostname, server.ipv4, server.ipv6).apply(
-                lambda found: wanted_records(*found)
-            )
-        self.password = (
-            kept_password(f"{name}-password", parent=self) if args["stage"] == "demo" else None
+        self.hostname = self._hostname(public)
+        names = self._names(name, args)
+        self.password = kept_password(f"{name}-password", parent=self) if public["hidden"] else None
+        machine = server.machine
+        provision = Provision(
+            name,
+            {
+                "connection": server.maintenance,
+                "deploy_public_key": server.deploy_public_key,
+                "software": args["software"],
+                "machine": machine,
+                "volume_device": server.volume_device,
+            },
+            child,
         )
-        self.url = self.hostname.apply(lambda hostname: f"https://{hostname}")
+        deployment = Deployment(
+            name,
+            {
+                "connection": server.deploy,
+                "bundle": self.hostname.apply(
+                    lambda hostname: render(application, public, hostname)
+                ),
+                "secrets": application["secrets"],
+                "registry": application["registry"],
+                "password": self.password,
+                "machine": provision.machine,
+            },
+            # A certificate is only to be had once the name resolves.
+            pulumi.ResourceOptions(parent=self, depends_on=names),
+        )
+        self.url, self.version = deployment.url, deployment.version
+        self.release_id = deployment.release
         self.ssh = _ssh_command(server)
-        self.register_outputs({"url": self.url, "hostname": self.hostname})
+        self.register_outputs({"url": self.url, "hostname": self.hostname, "version": self.version})
 
-    def _hostname(self, args: EnvironmentArgs) -> pulumi.Output[str]:
-        if args["hostname"] is not None:
-            return pulumi.Output.from_input(args["hostname"])
+    def _hostname(self, public: PublicArgs) -> pulumi.Output[str]:
+        if public["hostname"] is not None:
+            return pulumi.Output.from_input(public["hostname"])
         return pulumi.Output.all(self.server.ipv4, self.server.ipv6).apply(
-            lambda found: address_name(args["label"], args["address_domain"], *found)
+            lambda found: address_name(public["label"], public["address_domain"], *found)
         )
+
+    def _names(self, name: str, args: EnvironmentArgs) -> list[pulumi.Resource]:
+        """Records in the zone, or what a person has to enter; neither for an address's name."""
+        public = args["public"]
+        self.dns_records = pulumi.Output.from_input([])
+        if public["hostname"] is None:
+            return []
+        if public["zone"] is None:
+            self.dns_records = pulumi.Output.all(
+                public["hostname"], self.server.ipv4, self.server.ipv6
+            ).apply(lambda found: wanted_records(*found))
+            return []
+        given = args["server"].get("given_host")
+        dns = Dns(
+            name,
+            {
+                "hostname": public["hostname"],
+                "zone": public["zone"],
+                "ipv4": self.server.ipv4,
+                "ipv6": self.server.ipv6,
+                "has_ipv4": given is None or ":" not in given["address"],
+                "has_ipv6": given is None or ":" in given["address"],
+                "labels": args["server"]["labels"],
+            },
+            pulumi.ResourceOptions(parent=self),
+        )
+        return [dns]
 
 
 def _ssh_command(server: Server) -> pulumi.Output[str]:
-    maintenance = server.maintenance
-    return pulumi.Output.all(maintenance["user"], maintenance["host"], maintenance["port"]).apply(
-        lambda found: (
-            f"ssh {found[0]}@{found[1]}" if found[2] == 22 else f"ssh -p {found[2]} {found[0]}@{found[1]}"
-        )
-    )
+    def command(found: Sequence[Any]) -> str:
+        user, host, port = found
+        return f"ssh {user}@{host}" if int(port) == SSH_PORT else f"ssh -p {port} {user}@{host}"
+
+    login = server.maintenance
+    return pulumi.Output.all(login["user"], login["host"], login["port"]).apply(command)

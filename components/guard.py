@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+Properties = Mapping[str, Any]
+"""A resource's outputs, in the provider's own spelling."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -27,9 +30,9 @@ class Wanted:
 class Held:
     """What the state holds, as properties of each resource; None where it is absent."""
 
-    server: Mapping[str, Any] | None = None
-    volume: Mapping[str, Any] | None = None
-    addresses: tuple[Mapping[str, Any], ...] = ()
+    server: Properties | None = None
+    volume: Properties | None = None
+    addresses: tuple[Properties, ...] = ()
     zones: tuple[str, ...] = ()
     engine_protected: bool = False
     """The engine refuses to delete any of these, as the last `up` told it."""
@@ -76,16 +79,20 @@ def refusal(stack: str, problems: Sequence[Problem], confirm: str | None) -> str
     if any(each.protected for each in problems):
         lines.append(f"  pulumi config set protected false -s {stack} && pulumi up -s {stack}")
         lines.append("    (with the property set back: that up only lifts the protection), then")
-    words = sorted({each.word for each in problems} | set((confirm or "").replace(",", " ").split()))
-    lines.append(f"  pulumi config set confirm {','.join(words)} -s {stack} && pulumi up -s {stack}")
+    words = sorted(
+        {each.word for each in problems} | set((confirm or "").replace(",", " ").split())
+    )
+    lines.append(
+        f"  pulumi config set confirm {','.join(words)} -s {stack} && pulumi up -s {stack}"
+    )
     return "\n".join(lines)
 
 
-def _protected(properties: Mapping[str, Any]) -> bool:
+def _protected(properties: Properties) -> bool:
     return properties.get("deleteProtection") is True
 
 
-def _called(kind: str, properties: Mapping[str, Any]) -> str:
+def _called(kind: str, properties: Properties) -> str:
     return f"{kind} {properties.get('name')} ({properties.get('id')})"
 
 

@@ -5,7 +5,7 @@ Both give the same attributes, so nothing after this asks which of the two it is
 
 import ipaddress
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 import pulumi_hcloud as hcloud
@@ -58,33 +58,39 @@ class ServerArgs(TypedDict):
     admin_keys: Sequence[str]
     ssh_from: Sequence[str]
     """CIDRs that may open SSH; empty for any."""
-    holds_data: bool
-    """First-boot changes are ignored; volume and addresses are protected in the state."""
-    protected_server: bool
-    """Hetzner and the engine both refuse to delete or rebuild the server."""
+    keeps_first_boot: bool
+    """A changed image, key or first-boot script does not replace the server."""
+    protects_data: bool
+    """The engine refuses to delete or replace volume and addresses."""
+    protects_server: bool
+    """Hetzner and the engine refuse to delete the server, the volume and the addresses."""
+    clean_shutdown: bool
+    """A server is shut down before it is deleted."""
     given_host: NotRequired[GivenHostArgs | None]
 
 
-def firewall_rules(ssh_from: Sequence[str]) -> list[dict[str, Any]]:
+def firewall_rules(ssh_from: Sequence[str]) -> list[hcloud.FirewallRuleArgsDict]:
     """SSH from where it is allowed, HTTP, HTTPS (TCP and QUIC) and ping from anywhere."""
 
     def rule(
-        what: str, protocol: str, port: str | None, sources: Sequence[str]
-    ) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        what: str, protocol: str, port: str | None, sources: Sequence[str] = ANYWHERE
+    ) -> hcloud.FirewallRuleArgsDict:
+        found: hcloud.FirewallRuleArgsDict = {
             "direction": "in",
             "protocol": protocol,
             "source_ips": list(sources),
             "description": what,
         }
-        return found if port is None else {**found, "port": port}
+        if port is not None:
+            found["port"] = port
+        return found
 
     return [
         rule("SSH", "tcp", "22", ssh_from or ANYWHERE),
-        rule("HTTP: redirects and certificates", "tcp", "80", ANYWHERE),
-        rule("HTTPS", "tcp", "443", ANYWHERE),
-        rule("HTTP/3", "udp", "443", ANYWHERE),
-        rule("ping", "icmp", None, ANYWHERE),
+        rule("HTTP: redirects and certificates", "tcp", "80"),
+        rule("HTTPS", "tcp", "443"),
+        rule("HTTP/3", "udp", "443"),
+        rule("ping", "icmp", None),
     ]
 
 
@@ -109,6 +115,8 @@ class Server(pulumi.ComponentResource):
     ipv6: pulumi.Output[str | None]
     server_id: pulumi.Output[str | None]
     """Hetzner's id; None for a given host."""
+    machine: pulumi.Output[str]
+    """Another value for another machine: Hetzner's id, or a given host's address."""
     volume_id: pulumi.Output[str | None]
     volume_device: pulumi.Output[str | None]
     """Stable device path of the attached data volume; None without one."""
@@ -157,6 +165,7 @@ class Server(pulumi.ComponentResource):
         self.ipv4 = pulumi.Output.from_input(address if version == 4 else None)
         self.ipv6 = pulumi.Output.from_input(address if version == 6 else None)
         self.server_id = pulumi.Output.from_input(None)
+        self.machine = pulumi.Output.from_input(address)
         self.volume_id = pulumi.Output.from_input(None)
         self.volume_device = pulumi.Output.from_input(None)
         self.host_public_key = pulumi.Output.from_input(given["host_key"])
@@ -174,7 +183,7 @@ class Server(pulumi.ComponentResource):
     def _make(self, args: ServerArgs) -> None:
         host_key = KeyPair(f"{self._name}-host-key", parent=self)
         maintenance_key = KeyPair(f"{self._name}-maintenance-key", parent=self)
-        kept = pulumi.ResourceOptions(parent=self, protect=args["holds_data"])
+        kept = pulumi.ResourceOptions(parent=self, protect=args["protects_data"])
 
         addresses = {
             kind: hcloud.PrimaryIp(
@@ -183,7 +192,7 @@ class Server(pulumi.ComponentResource):
                 type=kind,
                 location=args["location"],
                 auto_delete=False,
-                delete_protection=args["protected_server"],
+                delete_protection=args["protects_server"],
                 labels=args["labels"],
                 opts=kept,
             )
@@ -195,6 +204,7 @@ class Server(pulumi.ComponentResource):
         self.ipv4 = addresses["ipv4"].ip_address.apply(str)
         self.ipv6 = addresses["ipv6"].ip_network.apply(first_address)
         self.server_id = server.id.apply(str)
+        self.machine = server.id.apply(str)
         self.volume_id = pulumi.Output.from_input(None)
         self.volume_device = pulumi.Output.from_input(None)
         if volume is not None:
@@ -225,9 +235,7 @@ class Server(pulumi.ComponentResource):
             known_hosts=self.known_hosts,
         )
 
-    def _volume(
-        self, args: ServerArgs, kept: pulumi.ResourceOptions
-    ) -> hcloud.Volume | None:
+    def _volume(self, args: ServerArgs, kept: pulumi.ResourceOptions) -> hcloud.Volume | None:
         if args["volume_size"] == 0:
             return None
         return hcloud.Volume(
@@ -236,7 +244,7 @@ class Server(pulumi.ComponentResource):
             size=args["volume_size"],
             location=args["location"],
             format="ext4",
-            delete_protection=args["protected_server"],
+            delete_protection=args["protects_server"],
             labels=args["labels"],
             opts=kept,
         )
@@ -292,13 +300,13 @@ class Server(pulumi.ComponentResource):
                 )
             ),
             labels=args["labels"],
-            shutdown_before_deletion=args["holds_data"],
-            delete_protection=args["protected_server"],
-            rebuild_protection=args["protected_server"],
+            shutdown_before_deletion=args["clean_shutdown"],
+            delete_protection=args["protects_server"],
+            rebuild_protection=args["protects_server"],
             opts=pulumi.ResourceOptions(
                 parent=self,
-                protect=args["protected_server"],
-                ignore_changes=FIRST_BOOT_PROPERTIES if args["holds_data"] else None,
+                protect=args["protects_server"],
+                ignore_changes=FIRST_BOOT_PROPERTIES if args["keeps_first_boot"] else None,
                 # A destroy deletes the server first, and with it the attachment.
                 depends_on=[] if volume is None else [volume],
             ),

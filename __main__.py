@@ -1,0 +1,40 @@
+"""One stage of the deployment flow: its settings, what it must not lose, one Environment."""
+
+import time
+
+import pulumi
+
+import plan
+import record
+import settings
+from components.environment import Environment
+
+now = time.time()
+stage = settings.load(now)
+last = record.read()
+where = plan.location(stage, last)
+allowed = plan.check(stage, last, where)
+release = plan.release(stage, last)
+expires = settings.expiry(
+    stage, now=now, recorded=last.expires, same_release=release.output() == last.release
+)
+environment = Environment(stage.stack, plan.arguments(stage, where, release, expires, allowed))
+outputs = {
+    "url": environment.url,
+    "hostname": environment.hostname,
+    "ipv4": environment.server.ipv4,
+    "ipv6": environment.server.ipv6,
+    "version": environment.version,
+    # The next `up` keeps this release: recorded once it was found healthy, not before.
+    "release": environment.release_id.apply(lambda _: release.output()),
+    "expires": expires,
+    "ssh": environment.ssh,
+    "password": environment.password,
+    "deploy_key": environment.server.deploy_key,
+    "known_hosts": environment.server.known_hosts,
+    "dns_records": environment.dns_records if stage.zone is None else None,
+    "protected": stage.protected,
+}
+for name, value in outputs.items():
+    if value is not None:
+        pulumi.export(name, value)

@@ -1,0 +1,259 @@
+"""From a stack's settings and its record to what its Environment is made of.
+
+What has to be asked of others before anything is registered (where a server can be made, which
+images a version is) is asked here; the rest is pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import pulumi
+
+import cloud
+import images
+from components import bundle, guard, labels, naming
+from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
+from components.server import ServerArgs
+from record import Record, Recorded
+from remote import shipment
+from settings_model import Settings
+
+GIVEN: Final = "given"
+
+
+class Refused(pulumi.RunError):
+    """The guard stopped this `up`; nothing was changed."""
+
+
+class Unreleasable(pulumi.RunError):
+    """A version that cannot be deployed; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A release as the stack's outputs keep it, whole: the next `up` needs no checkout of it."""
+
+    version: str
+    revision: str
+    """Git commit; empty when no image says it."""
+    images: dict[str, str]
+    """Service → name@sha256:…"""
+    prefix: str
+    compose: str
+    """The Compose file's text."""
+
+    @classmethod
+    def of(cls, output: Mapping[str, Any] | None) -> "Kept | None":
+        """The release of an output `release`; None when there is none this program can read."""
+        try:
+            return None if output is None else cls(**output)
+        except TypeError:
+            return None
+
+    def output(self) -> dict[str, Any]:
+        """What the output `release` holds."""
+        return asdict(self)
+
+
+def location(settings: Settings, last: Record) -> str:
+    """Where the server is or will be; "given" for a machine that exists.
+
+    What exists stays where it is, whatever the order of `locations` says now. Raises
+    cloud.CloudError when no configured location has room.
+    """
+    if settings.given_host is not None:
+        return GIVEN
+    # An `up` that never finished left nothing worth staying for: it may move on to a location
+    # that has room. After that the volume and the addresses say where.
+    held = [*last.find("Server")]
+    if last.outputs:
+        held += [*last.find("Volume"), *last.find("PrimaryIp")]
+    for each in held:
+        where = each.properties.get("location")
+        if where in settings.locations:
+            return str(where)
+    token = settings.hcloud_token
+    return cloud.place(
+        token=token.get_secret_value() if token else "",
+        endpoint=settings.hcloud_endpoint,
+        server_type=settings.server_type,
+        locations=settings.locations,
+    )
+
+
+def held(last: Record) -> guard.Held:
+    """What the guard protects, out of the record."""
+
+    def first(found: tuple[Recorded, ...]) -> Recorded | None:
+        return found[0] if found else None
+
+    finished = bool(last.outputs)
+    server, volume = first(last.find("Server")), first(last.find("Volume"))
+    return guard.Held(
+        server=None if server is None else server.properties,
+        volume=_worth_keeping(volume, finished),
+        addresses=tuple(
+            kept
+            for each in last.find("PrimaryIp")
+            if (kept := _worth_keeping(each, finished)) is not None
+        ),
+        zones=tuple(str(each.properties.get("zone")) for each in last.find("ZoneRrset")),
+        engine_protected=last.outputs.get("protected") is True,
+    )
+
+
+def _worth_keeping(found: Recorded | None, finished: bool) -> guard.Properties | None:
+    """Before a first `up` has finished only what Hetzner itself protects stands in the way."""
+    if found is None or not (finished or found.properties.get("deleteProtection") is True):
+        return None
+    return found.properties
+
+
+def problems(settings: Settings, last: Record, where: str) -> list[guard.Problem]:
+    """Everything this `up` would lose; a demo may lose anything."""
+    if not settings.holds_data:
+        return []
+    made = settings.given_host is None
+    wanted = guard.Wanted(
+        location=where if made else None,
+        image=settings.image if made else None,
+        volume_size=settings.volume_size,
+        zone=settings.zone,
+        makes_server=made,
+    )
+    return guard.compare(held(last), wanted)
+
+
+def check(settings: Settings, last: Record, where: str) -> list[guard.Problem]:
+    """The problems this `up` was allowed to have. Raises Refused when one is not confirmed."""
+    found = problems(settings, last, where)
+    open_ones = guard.unconfirmed(found, settings.confirm)
+    if open_ones:
+        raise Refused(guard.refusal(settings.stack, open_ones, settings.confirm))
+    return found
+
+
+def release(settings: Settings, last: Record) -> Kept:
+    """What this `up` deploys: the version asked for, else what runs, else the branch's newest.
+
+    What runs stays with the Compose file it was released with: an `up` from an old checkout
+    rolls nothing back. Raises Unreleasable.
+    """
+    running = Kept.of(last.release)
+    if running is not None and settings.version is None:
+        return running
+    text = (settings.application / settings.compose_file).read_text()
+    version = settings.version or naming.branch_slug(settings.branch)
+    if running is not None and running.version == version and running.compose == text:
+        return running
+    password = settings.registry_password
+    credentials = None
+    if settings.registry_username and password:
+        credentials = images.Credentials(settings.registry_username, password.get_secret_value())
+    try:
+        pins = images.resolve(
+            bundle.load(text),
+            settings.images,
+            version=version,
+            environment=settings.environment,
+            credentials=credentials,
+        )
+    except (images.ImageError, bundle.ComposeError) as error:
+        where = f"{settings.application.name}/{settings.compose_file}"
+        raise Unreleasable(f"{where}: {error}\nNothing was changed.") from None
+    return Kept(compose=text, prefix=settings.images, **pins)
+
+
+def arguments(
+    settings: Settings,
+    where: str,
+    kept: Kept,
+    expires: int | None,
+    allowed: list[guard.Problem],
+) -> EnvironmentArgs:
+    """What the stage's Environment is made of. Raises Unreleasable for a wrong Compose file."""
+    public = PublicArgs(
+        label=settings.label,
+        hostname=settings.hostname,
+        address_domain=settings.address_domain,
+        zone=settings.zone,
+        acme_server=settings.acme_server,
+        acme_root=settings.acme_root,
+        acme_email=settings.acme_email,
+        hidden=settings.stage == "demo",
+        hsts=settings.hsts,
+    )
+    application = ApplicationArgs(
+        release=bundle.Release(
+            compose=bundle.load(kept.compose),
+            version=kept.version,
+            images=kept.images,
+            prefix=kept.prefix,
+            revision=kept.revision,
+        ),
+        environment={"STAGE": settings.stage, **settings.environment},
+        secrets=pulumi.Output.secret(
+            {name: value.get_secret_value() for name, value in settings.secrets.items()}
+        ),
+        secret_names=sorted(settings.secrets),
+        registry=_registry(settings),
+    )
+    try:
+        # Once before anything is made, under a name that stands for the true one.
+        render(application, public, settings.hostname or "name.invalid")
+    except bundle.ComposeError as error:
+        raise Unreleasable(f"Version {kept.version}: {error}\nNothing was changed.") from None
+    return EnvironmentArgs(
+        server=_server(settings, where, expires, allowed),
+        public=public,
+        application=application,
+        software=shipment.fingerprint(),
+    )
+
+
+def _registry(settings: Settings) -> pulumi.Output[Mapping[str, str] | None]:
+    password = settings.registry_password
+    if settings.registry_username is None or password is None:
+        return pulumi.Output.from_input(None)
+    found: Mapping[str, str] = {
+        "server": images.Reference.parse(settings.images).registry,
+        "username": settings.registry_username,
+        "password": password.get_secret_value(),
+    }
+    return pulumi.Output.secret(found)
+
+
+def _server(
+    settings: Settings, where: str, expires: int | None, allowed: list[guard.Problem]
+) -> ServerArgs:
+    given = settings.given_host
+    return ServerArgs(
+        resource_name=naming.resource_name(settings.project, settings.stack),
+        labels=labels.labels(
+            project=settings.project,
+            stack=settings.stack,
+            stage=settings.stage,
+            branch=settings.branch,
+            expires=expires,
+        ),
+        server_type=settings.server_type,
+        image=settings.image,
+        location=where,
+        volume_size=settings.volume_size,
+        admin_keys=settings.admin_keys,
+        ssh_from=settings.ssh_from,
+        keeps_first_boot=settings.holds_data and not allowed,
+        protects_data=settings.protected and not allowed,
+        protects_server=settings.protected and settings.stage == "prod" and not allowed,
+        clean_shutdown=settings.holds_data,
+        given_host=None
+        if given is None
+        else {
+            "address": given.address,
+            "port": given.port,
+            "user": given.user,
+            "host_key": given.host_key,
+            "key": pulumi.Output.secret(given.ssh_key.get_secret_value()),
+        },
+    )
