@@ -42,6 +42,8 @@ def create(store: Store, project: str, kind: str, location: str, **more: Any) ->
 
 def _free(store: Store, kind: str) -> str:
     taken = {record["ip"] for record in store.all("primary_ip") if record["type"] == kind}
+    # This machine reaches something else there, which a server would hide.
+    taken |= set(store.setting("reserved_addresses", []))
     pool = IPV4_POOL if kind == "ipv4" else [f"2001:db8:1:{n:x}::/64" for n in range(1, IPV6_COUNT)]
     start = store.next_number(f"next {kind}", 0)
     for step in range(len(pool)):

@@ -12,6 +12,7 @@ from sandbox.hosts import images, network
 from sandbox.hosts.interface import HostSpec
 
 LABEL = "deployment-flow.server"
+OWNER_LABEL = "deployment-flow.sandbox"
 STOP_SECONDS = 20  # what a clean shutdown gets before its power is cut
 
 # Names of the capabilities by number (linux/capability.h).
@@ -64,16 +65,17 @@ def limits(cores: int, memory_gb: float) -> dict[str, Any]:
     }
 
 
-def config(spec: HostSpec, ipv4: str) -> dict[str, Any]:
+def config(spec: HostSpec, ipv4: str, owner: Path) -> dict[str, Any]:
     """The body of Docker's create call.
 
-    ipv4  the address given to Docker, which needs one even for a server without
+    ipv4   the address given to Docker, which needs one even for a server without
+    owner  the sandbox's directory
     """
     return {
         "Image": images.tag_of(spec.image),
         "Hostname": spec.name,
         "Env": ["container=docker"],
-        "Labels": {LABEL: str(spec.server_id)},
+        "Labels": {LABEL: str(spec.server_id), OWNER_LABEL: str(owner)},
         # Docker inside needs a filesystem of its own below its overlays.
         "Volumes": {"/var/lib/docker": {}},
         "StopTimeout": STOP_SECONDS,

@@ -7,7 +7,6 @@ sandbox's directory, and stops that one again on request.
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -16,6 +15,8 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
+from sandbox.processes import Detached
+
 PACKAGES = {
     "dockerd": "docker.io",
     "iptables": "iptables",
@@ -23,9 +24,9 @@ PACKAGES = {
     "mkfs.ext4": "e2fsprogs",
     "nsenter": "util-linux",
     "ip": "iproute2",
+    "openssl": "openssl",
 }
 _START_DEADLINE = 60.0  # seconds
-_STOP_DEADLINE = 40.0
 
 Report = Callable[[str], None]
 
@@ -75,80 +76,40 @@ def ensure_tools(report: Report) -> None:
             )
 
 
-def ensure_running(run_dir: Path, logs: Path, report: Report) -> docker.DockerClient:
+def ensure_running(directory: Path, report: Report) -> docker.DockerClient:
     """A client of a daemon that answers, started here if need be."""
     if client := connect():
         return client
+    daemon = process(directory)
     if Path("/run/systemd/system").is_dir():
         report("starting the docker service")
         subprocess.run(
             ["systemctl", "start", "docker"], capture_output=True, timeout=_START_DEADLINE
         )
-        log_hint = "journalctl -u docker"
+        hint = "journalctl -u docker"
     else:
         report("starting dockerd")
-        _start(run_dir / "dockerd.pid", logs / "dockerd.log")
-        log_hint = str(logs / "dockerd.log")
+        _forget_a_killed_daemon()
+        daemon.start(["dockerd", "--group", "root"], os.environ, Path("/"))
+        hint = str(daemon.log)
     give_up = time.monotonic() + _START_DEADLINE
     while time.monotonic() < give_up:
         if client := connect():
             return client
         time.sleep(0.2)
     raise DockerUnavailable(
-        f"dockerd did not answer within {_START_DEADLINE:.0f} s. What it says: {log_hint}"
+        f"dockerd did not answer within {_START_DEADLINE:.0f} s. What it says: {hint}\n"
+        f"{daemon.last_words()}"
     )
 
 
-def _start(pid_file: Path, log: Path) -> None:
-    # A daemon that was killed leaves its own pid file, which stops the next one.
+def process(directory: Path) -> Detached:
+    """The daemon of ours, which may not run: another's is never stopped."""
+    return Detached("dockerd", "dockerd", directory)
+
+
+def _forget_a_killed_daemon() -> None:
+    """A daemon that was killed leaves its own pid file, which stops the next one."""
     stale = Path("/var/run/docker.pid")
     if stale.exists() and not Path(f"/proc/{stale.read_text().strip() or 0}").exists():
         stale.unlink()
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            ["dockerd", "--group", "root"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            cwd="/",
-        )
-    pid_file.write_text(str(process.pid))
-
-
-def stop(run_dir: Path) -> None:
-    """Stop the daemon this module started; any other is left alone."""
-    pid_file = run_dir / "dockerd.pid"
-    if not pid_file.exists():
-        return
-    pid = int(pid_file.read_text().strip() or 0)
-    if is_process(pid, "dockerd"):
-        os.kill(pid, signal.SIGTERM)
-        give_up = time.monotonic() + _STOP_DEADLINE
-        while is_process(pid, "dockerd") and time.monotonic() < give_up:
-            _reap(pid)
-            time.sleep(0.1)
-        if is_process(pid, "dockerd"):
-            raise DockerUnavailable(
-                f"dockerd (process {pid}) did not stop within {_STOP_DEADLINE:.0f} s. "
-                "Look at its log, end it by hand and run the command again."
-            )
-    pid_file.unlink(missing_ok=True)
-
-
-def is_process(pid: int, name: str) -> bool:
-    """Whether the process lives and runs `name`; a pid may have been given to another."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return pid > 0 and state != "Z" and name.encode() in command
-
-
-def _reap(pid: int) -> None:
-    """Where this very process started the daemon, its end has to be collected."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass

@@ -37,6 +37,7 @@ class DockerHosts:
 
     def __init__(self, client: docker.DockerClient, directory: Path, authority: bytes) -> None:
         self._client = client
+        self._directory = directory
         self._records = HostRecords(directory / "hosts")
         self._files = VolumeFiles(directory / "volumes")
         self._authority = authority
@@ -272,7 +273,8 @@ class DockerHosts:
 
     def _make_container(self, spec: HostSpec) -> None:
         name = description.name_of(spec.server_id)
-        config = description.config(spec, spec.ipv4 or self._spare_address())
+        ipv4 = spec.ipv4 or self._spare_address()
+        config = description.config(spec, ipv4, self._directory)
         try:
             self._client.api.create_container_from_config(config, name)
             files = description.first_files(spec, self._authority)

@@ -1,0 +1,1 @@
+"""What servers and people find around the cloud's API: names, certificates, images."""

@@ -1,0 +1,54 @@
+"""Tokens and passwords of a sandbox, made once and kept for its owner only."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from sandbox.services import acme, registry
+
+API_PORT = 7080
+ENDPOINT = f"http://127.0.0.1:{API_PORT}/v1"
+# Each project has the zone a team would give it.
+ZONES = {
+    "prod": "example.test",
+    "nonprod": "nonprod.example.test",
+    "demo": "demo.example.test",
+}
+
+
+def ensure(directory: Path) -> dict[str, Any]:
+    """The content of credentials.json, written when it is not there."""
+    file = directory / "credentials.json"
+    if not file.exists():
+        new = file.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as output:
+            json.dump(_new(directory), output, indent=2)
+        new.rename(file)
+    return read(directory)
+
+
+def read(directory: Path) -> dict[str, Any]:
+    """The content of credentials.json. Raises FileNotFoundError before a first `up`."""
+    content: dict[str, Any] = json.loads((directory / "credentials.json").read_text())
+    return content
+
+
+def _new(directory: Path) -> dict[str, Any]:
+    def user(name: str) -> dict[str, str]:
+        return {"username": name, "password": secrets.token_urlsafe(24)}
+
+    return {
+        "endpoint": ENDPOINT,
+        "projects": {
+            name: {"token": secrets.token_hex(32), "read_only_token": secrets.token_hex(32)}
+            for name in ZONES
+        },
+        "registry": {"server": registry.SERVER, "push": user("push"), "pull": user("pull")},
+        "acme": {"directory": acme.DIRECTORY},
+        "ca": str(directory / "ca" / "ca.pem"),
+        "trust": str(directory / "ca" / "trust.pem"),
+        "passphrase": secrets.token_urlsafe(24),
+    }

@@ -1,0 +1,321 @@
+"""Starting, stopping and looking at the sandbox.
+
+Everything here is safe to repeat: `up` starts what is missing and leaves alone
+what runs. One sandbox runs on a machine, because its addresses are fixed.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import httpx
+
+from sandbox import credentials
+from sandbox.hosts import container as description
+from sandbox.hosts import docker_daemon, images, network, package_sources
+from sandbox.hosts.docker_hosts import DockerHosts
+from sandbox.processes import Detached
+from sandbox.services import acme, hosts_file, registry
+from sandbox.services.authority import Authority
+from sandbox.store import Store
+
+Report = Callable[[str], None]
+
+ROOT = Path(__file__).resolve().parents[1]
+_HEALTH = f"http://127.0.0.1:{credentials.API_PORT}/_sandbox/health"
+_LOCK_SECONDS = 900.0  # a first `up` builds images
+_SERVE_SECONDS = 60.0  # servers that ran are started before the API answers
+_PEBBLE_SECONDS = 15.0
+
+
+class SandboxError(RuntimeError):
+    """The sandbox cannot do what was asked; the message says what to do next."""
+
+
+class Sandbox:
+    """The sandbox whose state is in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self._authority = Authority(self.directory / "ca")
+        self._serve = Detached("serve", "sandbox.serve", self.directory)
+        self._pebble = Detached("pebble", "pebble", self.directory)
+
+    def up(self, report: Report = lambda _line: None) -> None:
+        """Start whatever does not run. Raises `SandboxError` and what its parts raise."""
+        if self._is_whole():
+            return
+        docker_daemon.ensure_tools(report)
+        acme.program(ROOT)
+        with self._lock(report):
+            for part in ("ca", "logs", "run"):
+                (self.directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
+            known = credentials.ensure(self.directory)
+            self._authority.ensure()
+            kept = network.guard(package_sources.from_this_machine().hosts())
+            client = docker_daemon.ensure_running(self.directory, report)
+            self._refuse_another(client)
+            images.ensure(client, self.directory / "logs" / "images.log", report)
+            network.ensure(client, kept)
+            self._refuse_taken_ports()
+            self._reserve(kept)
+            users = {known["registry"][u]["username"]: known["registry"][u]["password"]
+                     for u in ("push", "pull")}  # fmt: skip
+            registry.ensure(client, self._authority, users)
+            self._start_pebble()
+            self._start_serve(report)
+            self._trust_pebble()
+            registry.wait(self._authority)
+
+    def down(self) -> None:
+        """Stop everything that was started; servers, images and state are kept."""
+        with self._lock():
+            self._serve.stop()
+            self._pebble.stop()
+            if client := docker_daemon.connect():
+                self._hosts(client).suspend()
+                registry.stop(client)
+            hosts_file.write({})
+            docker_daemon.process(self.directory).stop(seconds=40)
+
+    def restart(self) -> None:
+        """Start the API, DNS and metadata again, on the code as it is now."""
+        with self._lock():
+            self._serve.stop()
+        self.up()
+
+    def reset(self) -> None:
+        """Forget everything but the images hosts are made from."""
+        with self._lock():
+            self._serve.stop()
+            self._pebble.stop()
+            client = docker_daemon.connect()
+            if client is None and (self.directory / "hosts").exists():
+                client = docker_daemon.ensure_running(self.directory, lambda _line: None)
+            if client is not None:
+                for found in client.containers.list(all=True, filters={"label": description.LABEL}):
+                    found.remove(force=True, v=True)
+                if (self.directory / "volumes").exists():
+                    self._hosts(client).suspend()
+                registry.remove(client)
+                network.remove(client)
+            hosts_file.write({})
+            network.unguard()
+            docker_daemon.process(self.directory).stop(seconds=40)
+            for part in ("hosts", "volumes", "ca", "logs"):
+                shutil.rmtree(self.directory / part, ignore_errors=True)
+            for pattern in ("cloud.db*", "credentials.json"):
+                for path in self.directory.glob(pattern):
+                    path.unlink()
+
+    def credentials(self) -> dict[str, Any]:
+        """Tokens, users and addresses (see sandbox/credentials.py)."""
+        try:
+            return credentials.read(self.directory)
+        except FileNotFoundError as error:
+            raise SandboxError("there is no sandbox yet; run `flow sandbox up`") from error
+
+    def status(self) -> dict[str, Any]:
+        """What runs; quick, and true whatever state things are in."""
+        client = docker_daemon.connect(timeout=10)
+        state: dict[str, Any] = {
+            "running": self._is_whole(),
+            "directory": str(self.directory),
+            "api": {
+                "running": _is_healthy(),
+                "url": credentials.ENDPOINT,
+                "pid": self._serve.pid(),
+                "log": str(self._serve.log),
+            },
+            "docker": {"running": client is not None},
+            "acme": {"running": self._pebble.pid() is not None, "url": acme.DIRECTORY},
+            "registry": {
+                "running": registry.answers(self._authority) if self._has_authority() else False,
+                "url": f"https://{registry.SERVER}",
+            },
+            "servers": self._servers(client) if client is not None else [],
+        }
+        return state
+
+    # -- parts -----------------------------------------------------------------
+
+    def _servers(self, client: docker.DockerClient) -> list[dict[str, Any]]:
+        if not (self.directory / "cloud.db").exists():
+            return []
+        store = Store(self.directory / "cloud.db")
+        try:
+            hosts = self._hosts(client)
+            ips = store.all("primary_ip")
+            return [
+                {
+                    "id": server["id"],
+                    "name": server["name"],
+                    "project": server["project"],
+                    "state": hosts.state(server["id"]),
+                    "ipv4": next(
+                        (ip["ip"] for ip in ips
+                         if ip["assignee_id"] == server["id"] and ip["type"] == "ipv4"), None
+                    ),
+                }
+                for server in store.all("server")
+            ]  # fmt: skip
+        finally:
+            store.close()
+
+    def _hosts(self, client: docker.DockerClient) -> DockerHosts:
+        return DockerHosts(client, self.directory, b"")
+
+    def _has_authority(self) -> bool:
+        return self._authority.certificate.exists()
+
+    def _is_whole(self) -> bool:
+        """Everything runs and answers, so that there is nothing to do."""
+        return (
+            self._serve.pid() is not None
+            and self._pebble.pid() is not None
+            and self._has_authority()
+            and _is_healthy()
+            and registry.answers(self._authority)
+        )
+
+    def _start_pebble(self) -> None:
+        command = acme.command(ROOT, self.directory / "run", self._authority)
+        self._pebble.start(command, acme.environment(), self.directory)
+
+    def _start_serve(self, report: Report) -> None:
+        if self._serve.pid() is not None and _is_healthy():
+            return
+        self._serve.stop()
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "sandbox.serve", "--dir", str(self.directory)]
+        self._serve.start(command, environment, ROOT)
+        started, told = time.monotonic(), False
+        while time.monotonic() < started + _SERVE_SECONDS:
+            if _is_healthy():
+                return
+            if self._serve.pid() is None:
+                break
+            if not told and time.monotonic() > started + 2:
+                report("starting the cloud's API and the servers that ran")
+                told = True
+            time.sleep(0.1)
+        raise SandboxError(
+            f"the cloud's API did not start. The end of {self._serve.log}:\n"
+            f"{self._serve.last_words()}"
+        )
+
+    def _trust_pebble(self) -> None:
+        give_up = time.monotonic() + _PEBBLE_SECONDS
+        while time.monotonic() < give_up:
+            if root := acme.root_certificate(self._authority):
+                self._authority.trust_root(root)
+                return
+            if self._pebble.pid() is None:
+                break
+            time.sleep(0.1)
+        raise SandboxError(
+            f"Pebble did not start. The end of {self._pebble.log}:\n{self._pebble.last_words()}"
+        )
+
+    def _reserve(self, kept: list[str]) -> None:
+        """Keep the cloud from handing out addresses that are somebody else's here."""
+        store = Store(self.directory / "cloud.db")
+        store.set_setting("reserved_addresses", kept)
+        store.close()
+
+    def _refuse_another(self, client: docker.DockerClient) -> None:
+        """Containers of another sandbox have the addresses and names of ours."""
+        for found in client.containers.list(all=True, filters={"label": description.LABEL}):
+            owner = Path(found.labels.get(description.OWNER_LABEL, str(self.directory)))
+            if owner == self.directory:
+                continue
+            if owner.exists():
+                raise SandboxError(
+                    f"another sandbox has servers on this machine: {owner}. One can be here at a "
+                    f"time. Run `FLOW_SANDBOX_DIR={owner} flow sandbox reset`, then try again."
+                )
+            found.remove(force=True, v=True)
+
+    def _refuse_taken_ports(self) -> None:
+        wanted: list[tuple[str, int, socket.SocketKind]] = []
+        if self._serve.pid() is None:
+            wanted += [
+                ("127.0.0.1", credentials.API_PORT, socket.SOCK_STREAM),
+                (network.GATEWAY4, network.METADATA_PORT, socket.SOCK_STREAM),
+                (network.GATEWAY4, 53, socket.SOCK_STREAM),
+                (network.GATEWAY4, 53, socket.SOCK_DGRAM),
+            ]
+        if self._pebble.pid() is None:
+            wanted += [
+                (network.GATEWAY4, acme.PORT, socket.SOCK_STREAM),
+                ("127.0.0.1", acme.MANAGEMENT_PORT, socket.SOCK_STREAM),
+            ]
+        for address, port, kind in wanted:
+            with socket.socket(socket.AF_INET, kind) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((address, port))
+                except OSError as error:
+                    raise SandboxError(
+                        f"port {port} of {address} is taken ({error.strerror}), and the sandbox "
+                        f"needs it. See who has it with `ss -lntup 'sport = {port}'`, end that "
+                        "program and try again."
+                    ) from error
+
+    @contextlib.contextmanager
+    def _lock(self, report: Report = lambda _line: None) -> Iterator[None]:
+        """One command at a time changes the sandbox; others wait, saying so."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / "lock").open("w") as file:
+            give_up, told = time.monotonic() + _LOCK_SECONDS, False
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if not told:
+                        report("waiting for another command that starts or stops the sandbox")
+                        told = True
+                    if time.monotonic() > give_up:
+                        raise SandboxError(
+                            f"another command has held {file.name} for {_LOCK_SECONDS / 60:.0f} "
+                            "minutes. Find it with `fuser`, end it and try again."
+                        ) from None
+                    time.sleep(0.2)
+            yield
+
+
+def _is_healthy() -> bool:
+    try:
+        return httpx.get(_HEALTH, timeout=5.0, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def main() -> None:
+    """For working on the sandbox itself; people use `flow sandbox`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("command", choices=["up", "down", "status", "restart", "reset"])
+    parser.add_argument("--dir", type=Path, default=Path(".sandbox"))
+    arguments = parser.parse_args()
+    sandbox = Sandbox(arguments.dir)
+    if arguments.command == "status":
+        print(json.dumps(sandbox.status(), indent=2))
+    elif arguments.command == "up":
+        sandbox.up(lambda line: print(line, file=sys.stderr))
+    else:
+        getattr(sandbox, arguments.command)()
+
+
+if __name__ == "__main__":
+    main()

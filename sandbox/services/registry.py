@@ -1,0 +1,157 @@
+"""The image registry: Debian's docker-registry in a container beside the servers.
+
+Two users, `push` and `pull`, so that a server's credential is not the one images
+are published with. A password file knows no rights, so `pull` could push, too;
+where that matters (a registry of your own) the registry's tokens say more.
+"""
+
+import secrets
+import ssl
+import time
+from pathlib import Path
+
+import bcrypt
+import docker
+import httpx
+import yaml
+from docker.errors import APIError, NotFound
+
+from sandbox.hosts import container as description
+from sandbox.hosts import images, network
+from sandbox.services.authority import Authority
+
+SERVER = "registry.sandbox.test"
+CONTAINER = "flow-registry"
+VOLUME = "deployment-flow-registry"
+_DEADLINE = 20.0  # seconds until it answers
+_DOCKER_TRUST = Path("/etc/docker/certs.d") / SERVER / "ca.crt"
+
+
+class RegistryUnavailable(RuntimeError):
+    """The registry does not answer."""
+
+
+def ensure(client: docker.DockerClient, authority: Authority, users: dict[str, str]) -> None:
+    """Run the registry for `users` (name → password), and have this machine's Docker trust it."""
+    pem = authority.certificate.read_bytes()
+    if not _DOCKER_TRUST.exists() or _DOCKER_TRUST.read_bytes() != pem:
+        _DOCKER_TRUST.parent.mkdir(parents=True, exist_ok=True)
+        _DOCKER_TRUST.write_bytes(pem)
+    try:
+        found = client.containers.get(CONTAINER)
+    except NotFound:
+        found = None
+    if found is not None and found.image.id != client.images.get(images.FULL).id:
+        found.remove(force=True)
+        found = None
+    if found is None:
+        client.api.create_container_from_config(_config(), CONTAINER)
+        client.api.put_archive(CONTAINER, "/", _files(authority, users))
+        found = client.containers.get(CONTAINER)
+    if found.status != "running":
+        try:
+            found.start()
+        except APIError as error:
+            raise RegistryUnavailable(f"the registry did not start: {error}") from error
+
+
+def wait(authority: Authority) -> None:
+    """Until the registry answers. Raises `RegistryUnavailable`."""
+    give_up = time.monotonic() + _DEADLINE
+    while time.monotonic() < give_up:
+        if answers(authority):
+            return
+        time.sleep(0.1)
+    raise RegistryUnavailable(
+        f"the registry did not answer within {_DEADLINE:.0f} s. "
+        f"What it says: docker logs {CONTAINER}"
+    )
+
+
+def answers(authority: Authority) -> bool:
+    """Whether the registry asks for a password, as it should."""
+    if not network.exists():
+        return False
+    try:
+        reply = httpx.get(
+            f"https://{network.REGISTRY4}/v2/",
+            verify=ssl.create_default_context(cafile=str(authority.certificate)),
+            timeout=2.0,
+            trust_env=False,
+        )
+    except httpx.HTTPError:
+        return False
+    return reply.status_code == 401
+
+
+def stop(client: docker.DockerClient) -> None:
+    """Stop it; its images stay."""
+    try:
+        client.containers.get(CONTAINER).stop(timeout=3)
+    except NotFound:
+        pass
+
+
+def remove(client: docker.DockerClient) -> None:
+    """Forget the registry and every image in it."""
+    try:
+        client.containers.get(CONTAINER).remove(force=True, v=True)
+    except NotFound:
+        pass
+    try:
+        client.volumes.get(VOLUME).remove(force=True)
+    except NotFound:
+        pass
+    _DOCKER_TRUST.unlink(missing_ok=True)
+
+
+def _config() -> dict[str, object]:
+    address = {"IPAMConfig": {"IPv4Address": network.REGISTRY4}}
+    return {
+        "Image": images.FULL,
+        "Hostname": "registry",
+        "Entrypoint": ["/usr/bin/docker-registry"],
+        "Cmd": ["serve", "/etc/registry/config.yml"],
+        "StopSignal": "SIGTERM",
+        "Labels": {"deployment-flow": "registry"},
+        "HostConfig": {
+            "NetworkMode": network.NETWORK,
+            "Binds": [f"{VOLUME}:/var/lib/registry"],
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
+        },
+        "NetworkingConfig": {"EndpointsConfig": {network.NETWORK: address}},
+    }
+
+
+def _files(authority: Authority, users: dict[str, str]) -> bytes:
+    certificate, key = authority.issue(SERVER, (network.REGISTRY4,))
+    config = {
+        "version": "0.1",
+        "log": {"level": "warn"},
+        "storage": {
+            "filesystem": {"rootdirectory": "/var/lib/registry"},
+            "delete": {"enabled": True},
+        },
+        "auth": {"htpasswd": {"realm": SERVER, "path": "/etc/registry/htpasswd"}},
+        "http": {
+            "addr": ":443",
+            "host": f"https://{SERVER}",
+            "secret": secrets.token_hex(16),
+            "tls": {
+                "certificate": "/etc/registry/certificate.pem",
+                "key": "/etc/registry/key.pem",
+            },
+        },
+    }
+    lines = [
+        f"{name}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=5)).decode()}\n"
+        for name, password in users.items()
+    ]
+    return description.archive(
+        {
+            "etc/registry/config.yml": yaml.safe_dump(config).encode(),
+            "etc/registry/htpasswd": "".join(lines).encode(),
+            "etc/registry/certificate.pem": certificate.read_bytes(),
+            "etc/registry/key.pem": key.read_bytes(),
+        }
+    )
