@@ -32,6 +32,14 @@ _REQUEST_PREFIXES = (
 )
 
 
+# One schema serves requests and answers; in requests its name may be null.
+_IN_REQUESTS = {
+    "#/components/schemas/dns_ptr": (
+        "#/components/schemas/change_reverse_dns_entry_for_this_server_request"
+    )
+}
+
+
 def _as_json_schema(node: Any) -> Any:
     """A copy without `nullable`, which JSON Schema says with types."""
     if isinstance(node, list):
@@ -119,6 +127,7 @@ def request_errors(method: str, path: str, body: Any) -> list[tuple[str, str]]:
     reference = _reference(described.get("requestBody", {})) if described else None
     if reference is None:
         return []
+    reference = _IN_REQUESTS.get(reference, reference)
     return [(_field(error), error.message) for error in _errors(reference, body)]
 
 
