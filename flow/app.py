@@ -50,6 +50,12 @@ def run(arguments: list[str] | None = None) -> int:
         terminal.progress.print(f"[bold red]error:[/] {escape(error.format_message())}")
         terminal.say("next: the command's --help says what it takes")
         return error.exit_code
+    except RuntimeError as error:
+        # The sandbox's own errors are sentences with a remedy; any other is a fault of ours.
+        if not type(error).__module__.startswith("sandbox."):
+            raise
+        terminal.progress.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        return 1
     return result if isinstance(result, int) else 0
 
 

@@ -22,7 +22,7 @@ def rehearse(
     kept. `flow sandbox reset` forgets it all.
     """
     sandbox = Sandbox(directory())
-    ran = bool(sandbox.status().get("up"))
+    ran = bool(sandbox.status().get("running"))
     stages = Stages()
     rehearsal = Rehearsal(ROOT, directory(), stages)
     try:

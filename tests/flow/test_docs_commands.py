@@ -76,7 +76,7 @@ def test_the_sandbox_pages_commands_work_in_a_shell_of_the_sandbox(
         commands += _section("docs/sandbox.md", heading)
     commands = [c for c in commands if not c.startswith("eval ")]
     said = _typed(commands, first='eval "$(.venv/bin/flow sandbox env)"')
-    assert json.loads(said["flow sandbox status --json"])["up"] is True
+    assert json.loads(said["flow sandbox status --json"])["running"] is True
     client = next(c for c in commands if c.startswith("python -c"))
     assert said[client].startswith("[")
     assert json.loads(said["curl -sS http://127.0.0.1:7080/_sandbox/faults"])["faults"]

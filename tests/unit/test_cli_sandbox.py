@@ -15,6 +15,7 @@ from flow import app
 from flow.commands import rehearse, sandbox
 from flow.errors import FlowError
 from flow.sandbox_project import SandboxProject
+from sandbox.lifecycle import SandboxError
 
 CREDENTIALS = {
     "endpoint": "http://127.0.0.1:7080/v1",
@@ -56,7 +57,7 @@ class FakeSandbox:
         self.calls.append("reset")
 
     def status(self) -> dict[str, Any]:
-        return {"up": self.is_up, "api": CREDENTIALS["endpoint"], "servers": []}
+        return {"running": self.is_up, "api": CREDENTIALS["endpoint"], "servers": []}
 
     def credentials(self) -> dict[str, Any]:
         return CREDENTIALS
@@ -88,7 +89,7 @@ def test_json_is_all_there_is_on_stdout(
 ) -> None:
     assert app.run(["sandbox", command, "--json"]) == 0
     state = json.loads(capsys.readouterr().out)
-    assert state["up"] is (command == "up")
+    assert state["running"] is (command == "up")
 
 
 def test_status_is_a_table_for_people(
@@ -96,7 +97,7 @@ def test_status_is_a_table_for_people(
 ) -> None:
     assert app.run(["sandbox", "status"]) == 0
     out = capsys.readouterr().out
-    assert out.splitlines()[0].split() == ["up", "no"]
+    assert out.splitlines()[0].split() == ["running", "no"]
     assert "http://127.0.0.1:7080/v1" in out
 
 
@@ -141,6 +142,20 @@ def test_an_error_names_the_problem_and_the_remedy_and_exits_1(
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "error: port 7080 is taken [by x]\nnext: stop what listens there\n"
+
+
+def test_an_error_of_the_sandbox_is_a_sentence_and_no_traceback(
+    cloud: type[FakeSandbox], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.failure = SandboxError("port 53 is taken; end the program that has it")
+    assert app.run(["sandbox", "up"]) == 1
+    assert capsys.readouterr().err == "error: port 53 is taken; end the program that has it\n"
+
+
+def test_a_fault_of_ours_is_not_hidden(cloud: type[FakeSandbox]) -> None:
+    cloud.failure = RuntimeError("a bug")
+    with pytest.raises(RuntimeError, match="a bug"):
+        app.run(["sandbox", "up"])
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["sandbox", "up", "--colour"]])
