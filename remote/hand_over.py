@@ -20,6 +20,7 @@ from typing import NoReturn
 from remote.deploying import deploy
 from remote.errors import HandOverError
 from remote.provisioning import provision
+from remote.server.agent.lines import Blot
 
 Report = Callable[[str], None]
 
@@ -30,7 +31,7 @@ VERBS: dict[str, Callable[[Mapping[str, object], Report], dict[str, object]]] = 
 
 
 def secrets_of(request: Mapping[str, object]) -> list[str]:
-    """Every value of the request that must never be printed, longest first."""
+    """Every value of the request that must never be printed."""
     found: set[str] = set()
 
     def collect(value: object) -> None:
@@ -38,7 +39,7 @@ def secrets_of(request: Mapping[str, object]) -> list[str]:
             for part in value.values():
                 collect(part)
         elif isinstance(value, str):
-            found.update(line for line in value.splitlines() if len(line) >= 6)
+            found.add(value)
 
     collect(request.get("secrets"))
     for holder, fields in (
@@ -49,17 +50,15 @@ def secrets_of(request: Mapping[str, object]) -> list[str]:
         part = request.get(holder)
         if isinstance(part, Mapping):
             collect({field: part.get(field) for field in fields})
-    return sorted(found, key=len, reverse=True)
+    return sorted(found)
 
 
 def reporter(secrets: list[str]) -> Report:
     """Prints a line to stderr, secrets blotted out and control characters removed."""
+    blot = Blot(secrets)
 
     def report(line: str) -> None:
-        for secret in secrets:
-            line = line.replace(secret, "***")
-        line = "".join(c if c.isprintable() or c == "\t" else " " for c in line)
-        print(line, file=sys.stderr, flush=True)
+        print(blot(line), file=sys.stderr, flush=True)
 
     return report
 

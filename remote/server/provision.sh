@@ -264,6 +264,8 @@ disable that service, then run 'pulumi up' again"
     systemctl is-active --quiet caddy || systemctl start caddy
 }
 
+# sudo asks for the host's own name at every call, and waits where nobody knows it.
+getent hosts "$(hostname)" >/dev/null || echo "127.0.1.1 $(hostname)" >>/etc/hosts
 wait_for_cloud_init
 if is_ready; then
     say "nothing to install: this server has software $fingerprint"

@@ -45,7 +45,7 @@ class Compose:
         """A Compose command on a release; `loud` shows its lines as they come."""
         return self._commands.run(
             [
-                "docker", "compose", "--ansi", "never", "--project-name", PROJECT,
+                "docker", "compose", "--progress", "quiet", "--project-name", PROJECT,
                 "--project-directory", str(release.path),
                 "--file", str(release.path / "compose.yaml"), *arguments,
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import IO, cast
 
@@ -33,14 +34,18 @@ def _text(buffer: bytearray, dropped: int) -> str:
     return f"{text}… ({dropped} bytes more)" if dropped else text
 
 
+_TERMINAL = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
+
+
 class Blot:
-    """Takes secrets and control characters out of a line that somebody will read."""
+    """Takes secrets and terminal commands out of a line that somebody will read."""
 
     def __init__(self, secrets: Iterator[str] | list[str]) -> None:
         pieces = {line for secret in secrets for line in secret.splitlines() if len(line) >= 6}
         self._secrets = sorted(pieces, key=len, reverse=True)
 
     def __call__(self, line: str) -> str:
+        line = _TERMINAL.sub("", line)
         for secret in self._secrets:
             line = line.replace(secret, "***")
         return "".join(c if c.isprintable() or c == "\t" else " " for c in line)
