@@ -158,6 +158,8 @@ class SandboxProject:
             stacks.set_secret(
                 stack, "hcloud:token", str(self.credentials["projects"][hetzner]["token"])
             )
+        if made is not None:
+            self.stacks.unselect()
         _write(taken_file, json.dumps(taken, indent=2))
 
     def _has_state(self, stack: str) -> bool:

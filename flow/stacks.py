@@ -152,12 +152,16 @@ class Stacks:
         if name not in self.names():
             self._workspace.create_stack(name)
 
+    def unselect(self) -> None:
+        """Leave no stack selected, so that a command without `-s` asks instead of guessing."""
+        self._engine.run(["stack", "unselect"], self._workspace.work_dir, self._workspace.env_vars)
+
     def set_secret(self, stack: str, key: str, value: str) -> None:
         """Put `value` encrypted into the stack's file; it passes on standard input."""
         try:
             self._engine.run_with_input(
                 ["config", "set", "--secret", "--stack", stack, key],
-                str(self._workspace.work_dir),
+                self._workspace.work_dir,
                 self._workspace.env_vars,
                 value,
             )

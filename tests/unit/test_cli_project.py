@@ -56,6 +56,9 @@ class FakeStacks:
         state.mkdir(parents=True, exist_ok=True)
         (state / f"{name}.json").write_text("{}")
 
+    def unselect(self) -> None:
+        self.calls.append("unselect")
+
     def set_secret(self, name: str, key: str, value: str) -> None:
         self.calls.append(f"secret {name} {key} {value}")
         self._change(name, lambda content: content["config"].update({key: {"secure": "v1:x"}}))
@@ -132,6 +135,7 @@ def test_each_stage_gets_the_token_of_its_own_hetzner_project(project: SandboxPr
         f"secret staging hcloud:token {'nonprod' * 8}",
         "create prod",
         f"secret prod hcloud:token {'prod' * 8}",
+        "unselect",
     ]
     assert _read(project, "Pulumi.prod.yaml")["config"]["deployment-flow:zone"] == "example.test"
 
@@ -169,7 +173,7 @@ def test_a_stack_whose_state_is_gone_is_made_again(project: SandboxProject) -> N
     project.write()
     (project.directory / "state/.pulumi/stacks/deployment-flow/dev.json").unlink()
     project.write()
-    assert _calls(project)[-2:] == ["create dev", f"secret dev hcloud:token {'nonprod' * 8}"]
+    assert _calls(project)[-3:-1] == ["create dev", f"secret dev hcloud:token {'nonprod' * 8}"]
 
 
 def test_only_the_owner_can_read_what_holds_secrets(project: SandboxProject) -> None:
