@@ -25,8 +25,7 @@ outputs = {
     "ipv4": environment.server.ipv4,
     "ipv6": environment.server.ipv6,
     "version": environment.version,
-    # The next `up` keeps this release: recorded once it was found healthy, not before.
-    "release": environment.release_id.apply(lambda _: release.output()),
+    "release": environment.release_id,
     "expires": expires,
     "ssh": environment.ssh,
     "password": environment.password,

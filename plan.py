@@ -32,7 +32,7 @@ class Unreleasable(pulumi.RunError):
 
 @dataclass(frozen=True)
 class Kept:
-    """A release as the stack's outputs keep it, whole: the next `up` needs no checkout of it."""
+    """A release as the state keeps it, whole: the next `up` needs no checkout of it."""
 
     version: str
     revision: str
@@ -45,14 +45,14 @@ class Kept:
 
     @classmethod
     def of(cls, output: Mapping[str, Any] | None) -> "Kept | None":
-        """The release of an output `release`; None when there is none this program can read."""
+        """The recorded release; None when there is none this program can read."""
         try:
             return None if output is None else cls(**output)
         except TypeError:
             return None
 
     def output(self) -> dict[str, Any]:
-        """What the output `release` holds."""
+        """What is recorded."""
         return asdict(self)
 
 
@@ -208,6 +208,7 @@ def arguments(
         server=_server(settings, where, expires, allowed),
         public=public,
         application=application,
+        kept=kept.output(),
         software=shipment.fingerprint(),
     )
 

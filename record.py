@@ -11,6 +11,7 @@ from typing import Any, Final
 import pulumi
 
 _STACK: Final = "pulumi:pulumi:Stack"
+_STAGE: Final = "deployment-flow:index:Environment"
 # What the guard compares is in these; values of the rest (keys, commands) stay unread.
 _HETZNER: Final = "hcloud:index/"
 
@@ -32,22 +33,12 @@ class Record:
 
     resources: tuple[Recorded, ...] = ()
     outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    release: Mapping[str, Any] | None = field(default=None, repr=False)
+    """The release that was last found healthy, as plan.Kept writes it."""
 
     def find(self, kind: str) -> tuple[Recorded, ...]:
         """Every recorded resource of one type."""
         return tuple(each for each in self.resources if each.type == kind)
-
-    @property
-    def version(self) -> str | None:
-        """The version the last finished `up` deployed."""
-        value = self.outputs.get("version")
-        return value if isinstance(value, str) else None
-
-    @property
-    def release(self) -> dict[str, Any] | None:
-        """The release manifest of the last finished `up`."""
-        value = self.outputs.get("release")
-        return value if isinstance(value, dict) else None
 
     @property
     def expires(self) -> int | None:
@@ -67,11 +58,17 @@ def read() -> Record:
 def parse(resources: Mapping[str, Any]) -> Record:
     """A record from {URN: {"type", "outputs"}}; pure."""
     outputs: Mapping[str, Any] = {}
+    release: Mapping[str, Any] | None = None
     found = []
     for urn, resource in sorted(resources.items()):
         kind: str = resource["type"]
         if kind == _STACK:
             outputs = _whole_numbers(resource["outputs"])
+        elif kind == _STAGE:
+            # Not a stack output: those are printed after every `up`, and this is a whole
+            # Compose file.
+            kept = _whole_numbers(resource["outputs"]).get("release")
+            release = kept if isinstance(kept, Mapping) else None
         elif kind.startswith(_HETZNER):
             found.append(
                 Recorded(
@@ -80,7 +77,7 @@ def parse(resources: Mapping[str, Any]) -> Record:
                     properties=_whole_numbers(resource["outputs"]),
                 )
             )
-    return Record(resources=tuple(found), outputs=outputs)
+    return Record(resources=tuple(found), outputs=outputs, release=release)
 
 
 def _whole_numbers(value: Any) -> Any:

@@ -50,6 +50,8 @@ class EnvironmentArgs(TypedDict):
     server: ServerArgs
     public: PublicArgs
     application: ApplicationArgs
+    kept: Mapping[str, Any]
+    """What the next `up` must know to deploy the same release again."""
     software: str
     """Fingerprint of what a server is given besides the release."""
 
@@ -85,6 +87,7 @@ class Environment(pulumi.ComponentResource):
     version: pulumi.Output[str]
     """Version that was found healthy."""
     release_id: pulumi.Output[str]
+    """Its id on the server."""
     server: Server
     dns_records: pulumi.Output[Sequence[Record]]
     """What to enter where DNS is kept; empty where this stage makes its records itself."""
