@@ -53,7 +53,8 @@ class Sandbox:
 
     def up(self, report: Report = lambda _line: None) -> None:
         """Start whatever does not run. Raises `SandboxError` and what its parts raise."""
-        if self._is_whole():
+        client = docker_daemon.connect()
+        if client is not None and self._is_whole() and images.are_current(client):
             return
         docker_daemon.ensure_tools(report)
         acme.program(ROOT)

@@ -45,19 +45,33 @@ def tag_of(image: str) -> str:
 def ensure(client: docker.DockerClient, log: Path, report: Report) -> None:
     """Build whichever images are missing or made from other inputs."""
     sources = package_sources.from_this_machine()
-    recipe = "\n".join([*sources.lines, *sources.settings, SUITE, platform.machine(), "1"])
-    base_hash = _digest(recipe.encode())
-    bare_hash = _digest(base_hash.encode(), *_contents("bare.Dockerfile", "entrypoint", "volumes", "cloud.cfg"))
-    full_hash = _digest(bare_hash.encode(), *_contents("full.Dockerfile"))
-    if not _is_current(client, BASE, base_hash):
+    wanted = _wanted(sources)
+    if not _is_current(client, BASE, wanted[BASE]):
         report("making a Debian root filesystem from this machine's package mirror (about 30 s)")
-        _import_base(client, sources, base_hash, log)
-    if not _is_current(client, BARE, bare_hash):
+        _import_base(client, sources, wanted[BASE], log)
+    if not _is_current(client, BARE, wanted[BARE]):
         report("building the servers' bare image (about 60 s)")
-        _build(client, "bare.Dockerfile", BARE, BASE, bare_hash, log)
-    if not _is_current(client, FULL, full_hash):
+        _build(client, "bare.Dockerfile", BARE, BASE, wanted[BARE], log)
+    if not _is_current(client, FULL, wanted[FULL]):
         report("building the servers' image with Docker and Caddy (about 60 s)")
-        _build(client, "full.Dockerfile", FULL, BARE, full_hash, log)
+        _build(client, "full.Dockerfile", FULL, BARE, wanted[FULL], log)
+
+
+def are_current(client: docker.DockerClient) -> bool:
+    """Whether `ensure` would have nothing to do."""
+    wanted = _wanted(package_sources.from_this_machine())
+    return all(_is_current(client, tag, inputs) for tag, inputs in wanted.items())
+
+
+def _wanted(sources: PackageSources) -> dict[str, str]:
+    """Tag → hash of what the image is made from, its base included."""
+    recipe = "\n".join([*sources.lines, *sources.settings, SUITE, platform.machine()])
+    base = _digest(recipe.encode())
+    bare = _digest(
+        base.encode(), *_contents("bare.Dockerfile", "entrypoint", "volumes", "cloud.cfg")
+    )
+    full = _digest(bare.encode(), *_contents("full.Dockerfile"))
+    return {BASE: base, BARE: bare, FULL: full}
 
 
 def _contents(*names: str) -> list[bytes]:

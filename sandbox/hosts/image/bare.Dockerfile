@@ -51,7 +51,6 @@ RUN rm -f /etc/ssh/ssh_host_*_key /etc/ssh/ssh_host_*_key.pub \
         systemd-timesyncd.service \
         systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket \
         systemd-udev-trigger.service \
-        systemd-logind.service \
         sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
         cloud-init-hotplugd.socket \
     && systemctl disable networking.service ssh.socket || true \
