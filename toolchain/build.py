@@ -138,7 +138,10 @@ def _build_one(go: str, target: Target, program: Path) -> None:
     environment = {"CGO_ENABLED": "0", **os.environ}
     with tempfile.TemporaryDirectory(dir=program.parent, prefix=".build-") as scratch:
         output = Path(scratch) / target.name
-        flags = ["-mod=readonly", "-trimpath", f"-ldflags={_linker_flags(target)}"]
+        # No git revision inside: it would differ from commit to commit, and git refuses
+        # to tell it in a checkout that belongs to somebody else.
+        flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
+        flags.append(f"-ldflags={_linker_flags(target)}")
         run = subprocess.run(
             [go, "build", *flags, "-o", str(output), target.package],
             cwd=target.module,

@@ -15,7 +15,7 @@ import pytest
 
 from toolchain.install import Installation
 
-PROGRAM = Path(__file__).parent / "commands"
+PROGRAMS = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Engine:
-    """A stack of the commands program, on a file backend below `directory`."""
+    """A stack of one of the programs beside this file, on a file backend below `directory`."""
 
     directory: Path
     home: Path
+    program: str = "commands"
     stack: str = "contract"
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,12 +59,16 @@ class Engine:
             check=False,
         )
 
-    def up(self, commands: dict[str, dict[str, Any]]) -> Run:
-        """Bring the stack to these commands: resource name → properties."""
+    def prepare(self) -> None:
+        """Copy the program and make its stack, once."""
         if not (self.directory / "Pulumi.yaml").exists():
-            shutil.copytree(PROGRAM, self.directory, dirs_exist_ok=True)
+            shutil.copytree(PROGRAMS / self.program, self.directory, dirs_exist_ok=True)
             (self.directory / "state").mkdir()
             self.call("stack", "init", self.stack)
+
+    def up(self, commands: dict[str, dict[str, Any]]) -> Run:
+        """Bring the stack to these commands: resource name → properties."""
+        self.prepare()
         (self.directory / "commands.json").write_text(json.dumps(commands))
         return self._change("up", "--skip-preview", "--continue-on-error")
 

@@ -2,7 +2,7 @@ module deployment-flow/toolchain/languagehost
 
 go 1.26.4
 
-require github.com/pulumi/pulumi/sdk/v3 v3.79.0
+require github.com/pulumi/pulumi/sdk/v3 v3.79.0 // indirect
 
 require (
 	github.com/Microsoft/go-winio v0.5.2 // indirect
