@@ -105,17 +105,14 @@ def required_variables(value: Any, where: str = "") -> Iterator[tuple[str, str]]
 
 def check(compose: Any) -> list[str]:
     """Why a Compose file cannot be deployed: one sentence a mistake, each with its remedy."""
-    if not isinstance(compose, Mapping) or not isinstance(compose.get("services"), Mapping):
-        return ["services: there are none; give a Compose file with a `services:` mapping"]
+    if wrong := list(_shape_mistakes(compose)):
+        return wrong
     mistakes = [
         f"{key}: is not supported; write what it brings in into this file"
         for key in ("include",)
         if key in compose
     ]
     services = services_of(compose)
-    for name, service in compose["services"].items():
-        if not isinstance(service, Mapping):
-            return [f"services.{name}: is not a mapping"]
     for name, service in services.items():
         mistakes += [f"services.{name}{problem}" for problem in _service_mistakes(name, service)]
         mistakes += _dependency_mistakes(name, service, services)
@@ -124,6 +121,45 @@ def check(compose: Any) -> list[str]:
     for kind in ("networks", "volumes", "configs", "secrets"):
         mistakes += _shared_mistakes(kind, compose.get(kind) or {})
     return mistakes
+
+
+_SHAPES: Final[tuple[tuple[str, tuple[type, ...], str], ...]] = (
+    ("labels", (Mapping, list), "a mapping or a list"),
+    ("depends_on", (Mapping, list), "a mapping or a list"),
+    ("environment", (Mapping, list), "a mapping or a list"),
+    ("volumes", (list,), "a list"),
+    ("cap_add", (list,), "a list"),
+    ("security_opt", (list,), "a list"),
+    ("deploy", (Mapping,), "a mapping"),
+)
+
+
+def _shape_mistakes(compose: Any) -> Iterator[str]:
+    """What is no Compose file at all; everything after this may rely on the shapes."""
+    if not isinstance(compose, Mapping) or not isinstance(compose.get("services"), Mapping):
+        yield "services: there are none; give a Compose file with a `services:` mapping"
+        return
+    for name, service in compose["services"].items():
+        if not isinstance(service, Mapping):
+            yield f"services.{name}: is not a mapping"
+            continue
+        for key, types, words in _SHAPES:
+            if service.get(key) is not None and not isinstance(service[key], types):
+                yield f"services.{name}.{key}: is not {words}"
+        if isinstance(service.get("depends_on"), Mapping) and not all(
+            isinstance(options, Mapping | None) for options in service["depends_on"].values()
+        ):
+            yield f"services.{name}.depends_on: has an entry that is not a mapping"
+    for kind in ("networks", "volumes", "configs", "secrets"):
+        parts = compose.get(kind)
+        if parts is not None and not isinstance(parts, Mapping):
+            yield f"{kind}: is not a mapping"
+            continue
+        for name, part in (parts or {}).items():
+            if not isinstance(part, Mapping | None):
+                yield f"{kind}.{name}: is not a mapping"
+            elif not isinstance((part or {}).get("labels"), Mapping | list | None):
+                yield f"{kind}.{name}.labels: is not a mapping or a list"
 
 
 def _text(value: Any) -> str:
@@ -154,7 +190,7 @@ _REFUSED: Final[tuple[tuple[str, _Check, str], ...]] = (
 
 
 def _service_mistakes(name: str, service: Mapping[str, Any]) -> Iterator[str]:
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(str(name)):
         yield ": the name is not lower-case letters, digits, - and _ (40 at most); rename it"
     for key, is_wrong, why in _REFUSED:
         if service.get(key) and is_wrong(service[key]):
