@@ -48,8 +48,8 @@ class Sandbox:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         self._authority = Authority(self.directory / "ca")
-        self._serve = Detached("serve", "sandbox.serve", self.directory)
-        self._pebble = Detached("pebble", "pebble", self.directory)
+        self._serve = Detached("serve", f"sandbox.serve\0--dir\0{self.directory}", self.directory)
+        self._pebble = Detached("pebble", f"{self.directory}/run/pebble.json", self.directory)
 
     def up(self, report: Report = lambda _line: None) -> None:
         """Start whatever does not run. Raises `SandboxError` and what its parts raise."""

@@ -1,5 +1,6 @@
 """Processes that outlive the command that starts them, found again by a pid file."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -84,10 +85,8 @@ def is_alive(pid: int, mark: str) -> bool:
 def _gone(pid: int, mark: str, seconds: float) -> bool:
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
-        try:
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # where it is this very process's child
-        except ChildProcessError:
-            pass
         if not is_alive(pid, mark):
             return True
         time.sleep(0.05)

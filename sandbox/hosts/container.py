@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import docker
 import yaml
 
 from sandbox.hosts import images, network
@@ -16,14 +17,15 @@ OWNER_LABEL = "deployment-flow.sandbox"
 STOP_SECONDS = 20  # what a clean shutdown gets before its power is cut
 
 # Names of the capabilities by number (linux/capability.h).
-_CAPABILITIES = (
+_CAPABILITY_NAMES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP "
     "LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER "
     "SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
     "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP "
     "MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF "
     "CHECKPOINT_RESTORE"
-).split()
+)
+_CAPABILITIES = _CAPABILITY_NAMES.split()
 
 
 def name_of(server_id: int) -> str:
@@ -35,8 +37,9 @@ def missing_capabilities() -> list[str]:
     """Capabilities that root lacks on this machine; `--privileged` asks for all and fails."""
     last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
     status = Path("/proc/self/status").read_text()
-    held = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd")), 16)
-    return [_CAPABILITIES[n] for n in range(min(last + 1, len(_CAPABILITIES))) if not held >> n & 1]
+    bound = next(line for line in status.splitlines() if line.startswith("CapBnd"))
+    held = int(bound.split()[1], 16)
+    return [name for n, name in enumerate(_CAPABILITIES[: last + 1]) if not held >> n & 1]
 
 
 def rights() -> dict[str, Any]:
@@ -89,8 +92,15 @@ def config(spec: HostSpec, ipv4: str, owner: Path) -> dict[str, Any]:
             "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
             "PidsLimit": -1,
         },
-        "NetworkingConfig": {"EndpointsConfig": {network.NETWORK: {"IPAMConfig": {"IPv4Address": ipv4}}}},
+        "NetworkingConfig": {
+            "EndpointsConfig": {network.NETWORK: {"IPAMConfig": {"IPv4Address": ipv4}}}
+        },
     }
+
+
+def make(client: docker.DockerClient, name: str, body: dict[str, Any]) -> None:
+    """Create a container from the body of Docker's create call."""
+    client.api.create_container_from_config(body, name)  # type: ignore[no-untyped-call]
 
 
 def is_cgroup_v2() -> bool:

@@ -31,7 +31,7 @@ _START_DEADLINE = 60.0  # seconds
 Report = Callable[[str], None]
 
 
-class DockerUnavailable(RuntimeError):
+class DockerUnavailableError(RuntimeError):
     """There is no Docker daemon here and none can be started."""
 
 
@@ -48,10 +48,10 @@ def connect(timeout: int = 120) -> docker.DockerClient | None:
 def ensure_tools(report: Report) -> None:
     """Install from the distribution whatever the sandbox needs and lacks.
 
-    Raises `DockerUnavailable` when it may not install or apt cannot.
+    Raises `DockerUnavailableError` when it may not install or apt cannot.
     """
     if os.geteuid() != 0:
-        raise DockerUnavailable(
+        raise DockerUnavailableError(
             "the sandbox makes network devices and volumes, which needs root. "
             "Run the command again with sudo, or as root."
         )
@@ -59,7 +59,7 @@ def ensure_tools(report: Report) -> None:
     if not missing:
         return
     if shutil.which("apt-get") is None:
-        raise DockerUnavailable(
+        raise DockerUnavailableError(
             f"missing here: {', '.join(missing)}, and there is no apt to install them with. "
             "Install them with this system's package manager and run the command again."
         )
@@ -70,7 +70,7 @@ def ensure_tools(report: Report) -> None:
             ["apt-get", *command], env=environment, capture_output=True, text=True, timeout=900
         )
         if done.returncode != 0:
-            raise DockerUnavailable(
+            raise DockerUnavailableError(
                 f"apt-get {command[0]} failed:\n{done.stderr.strip()[-800:]}\n"
                 f"Install {', '.join(missing)} by hand and run the command again."
             )
@@ -90,14 +90,14 @@ def ensure_running(directory: Path, report: Report) -> docker.DockerClient:
     else:
         report("starting dockerd")
         _forget_a_killed_daemon()
-        daemon.start(["dockerd", "--group", "root"], os.environ, Path("/"))
+        daemon.start(["dockerd", "--label", _mark(directory)], os.environ, Path("/"))
         hint = str(daemon.log)
     give_up = time.monotonic() + _START_DEADLINE
     while time.monotonic() < give_up:
         if client := connect():
             return client
         time.sleep(0.2)
-    raise DockerUnavailable(
+    raise DockerUnavailableError(
         f"dockerd did not answer within {_START_DEADLINE:.0f} s. What it says: {hint}\n"
         f"{daemon.last_words()}"
     )
@@ -105,7 +105,12 @@ def ensure_running(directory: Path, report: Report) -> docker.DockerClient:
 
 def process(directory: Path) -> Detached:
     """The daemon of ours, which may not run: another's is never stopped."""
-    return Detached("dockerd", "dockerd", directory)
+    return Detached("dockerd", _mark(directory), directory)
+
+
+def _mark(directory: Path) -> str:
+    """A label that tells our daemon from those inside the servers."""
+    return f"deployment-flow.sandbox={directory}"
 
 
 def _forget_a_killed_daemon() -> None:

@@ -11,7 +11,7 @@ import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import docker
 from docker.errors import APIError, DockerException, NotFound
@@ -160,7 +160,7 @@ class DockerHosts:
 
     # -- volumes ---------------------------------------------------------------
 
-    def create_volume(self, volume_id: int, size_gb: int, format: str | None) -> None:
+    def create_volume(self, volume_id: int, size_gb: int, format: str | None) -> None:  # noqa: A002
         """A new volume, with a filesystem when a format is given."""
         self._files.create(volume_id, size_gb, format)
 
@@ -276,7 +276,7 @@ class DockerHosts:
         ipv4 = spec.ipv4 or self._spare_address()
         config = description.config(spec, ipv4, self._directory)
         try:
-            self._client.api.create_container_from_config(config, name)
+            description.make(self._client, name, config)
             files = description.first_files(spec, self._authority)
             self._client.api.put_archive(name, "/", files)
         except APIError as error:
@@ -365,5 +365,5 @@ class DockerHosts:
             return
         code, output = found.exec_run(["sh", "-c", script])
         if code != 0:
-            text = output.decode(errors="replace").strip()
+            text = cast(bytes, output).decode(errors="replace").strip()
             raise HostError(f"server {server_id}: {text[-400:] or f'exit {code}'}")

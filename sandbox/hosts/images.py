@@ -13,8 +13,9 @@ import io
 import platform
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import IO, Any, cast
 
 import docker
 from docker.errors import BuildError, ImageNotFound
@@ -33,7 +34,7 @@ _DEADLINE = 1200  # seconds for one image; the slowest takes about 90
 Report = Callable[[str], None]
 
 
-class ImageBuildFailed(RuntimeError):
+class ImageBuildError(RuntimeError):
     """An image could not be made; the message ends with the tool's last lines."""
 
 
@@ -105,30 +106,24 @@ def _import_base(
         log.open("ab") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as process,
     ):
-        assert process.stdout is not None
+        stdout = cast(IO[bytes], process.stdout)
         try:
             repository, _, tag = BASE.partition(":")
             client.api.import_image_from_stream(
-                _chunks(process.stdout),
+                iter(lambda: stdout.read(1 << 20), b""),
                 repository=repository,
                 tag=tag,
                 changes=[f"LABEL {_LABEL}={inputs}", 'CMD ["/bin/bash"]'],
             )
         finally:
-            process.stdout.close()
+            stdout.close()
             status = process.wait(timeout=_DEADLINE)
     if status != 0:
         client.images.remove(BASE, force=True)
-        raise ImageBuildFailed(
+        raise ImageBuildError(
             f"mmdebstrap could not make a Debian {SUITE} root filesystem (exit {status}). "
             f"Its messages are in {log}:\n{_tail(log)}"
         )
-
-
-def _chunks(stream: "io.BufferedIOBase | object") -> Iterator[bytes]:
-    read = stream.read  # type: ignore[attr-defined, union-attr]
-    while chunk := read(1 << 20):
-        yield chunk
 
 
 def _build(
@@ -154,9 +149,12 @@ def _build(
             timeout=_DEADLINE,
         )
     except BuildError as error:
-        with log.open("a") as file:
-            file.writelines(str(line.get("stream", "")) for line in error.build_log)
-        raise ImageBuildFailed(f"building {tag} failed: {error}\n{_tail(log)}") from error
+        _note(log, error.build_log)
+        raise ImageBuildError(f"building {tag} failed: {error}\n{_tail(log)}") from error
+    _note(log, lines)
+
+
+def _note(log: Path, lines: Iterable[Any]) -> None:
     with log.open("a") as file:
         file.writelines(str(line.get("stream", "")) for line in lines)
 

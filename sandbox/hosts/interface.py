@@ -86,7 +86,7 @@ class Hosts(Protocol):
         at least one `out` rule exists.
         """
 
-    def create_volume(self, volume_id: int, size_gb: int, format: str | None) -> None: ...
+    def create_volume(self, volume_id: int, size_gb: int, format: str | None) -> None: ...  # noqa: A002
 
     def delete_volume(self, volume_id: int) -> None: ...
 

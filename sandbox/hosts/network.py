@@ -7,6 +7,7 @@ package mirror or a proxy; `guard` finds the ones this machine already talks to
 and leaves them where they are, for the servers too.
 """
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -39,7 +40,7 @@ _LAST_METRIC = "4294967295"
 _DOCUMENTATION6 = "2001:db8::/32"
 
 
-class NetworkUnavailable(RuntimeError):
+class NetworkError(RuntimeError):
     """The servers' network cannot be made."""
 
 
@@ -70,7 +71,7 @@ def unguard() -> None:
 def ensure(client: docker.DockerClient, kept: Iterable[str]) -> None:
     """Make the bridge and what servers expect of their network.
 
-    `kept` is what `guard` returned. Raises `NetworkUnavailable`.
+    `kept` is what `guard` returned. Raises `NetworkError`.
     """
     try:
         client.networks.get(NETWORK)
@@ -101,10 +102,8 @@ def remove(client: docker.DockerClient) -> None:
     """Undo `ensure`; containers must be gone."""
     while _metadata_rule("-D", check=False):
         pass
-    try:
+    with contextlib.suppress(NotFound):
         client.networks.get(NETWORK).remove()
-    except NotFound:
-        pass
 
 
 def settle_addresses(pid: int, ipv4: str | None, ipv6: str | None) -> None:
@@ -131,7 +130,7 @@ def settle_addresses(pid: int, ipv4: str | None, ipv6: str | None) -> None:
 def exists() -> bool:
     """Whether the bridge has its address, and so whether servers can be sent to."""
     return any(
-        GATEWAY4 == entry.get("local")
+        entry.get("local") == GATEWAY4
         for link in _json("addr", "show", "dev", BRIDGE)
         for entry in link.get("addr_info", [])
     )
@@ -139,7 +138,7 @@ def exists() -> bool:
 
 def _require_bridge() -> None:
     if not exists():
-        raise NetworkUnavailable(
+        raise NetworkError(
             f"docker's network {NETWORK!r} exists but its bridge {BRIDGE} has no address "
             f"{GATEWAY4}. Remove the network (docker network rm {NETWORK}) and try again."
         )
@@ -150,7 +149,7 @@ def _refuse_overlap() -> None:
         for entry in link.get("addr_info", []):
             address = ipaddress.ip_address(entry["local"])
             if (address in RANGE4 or address in RANGE6) and link["ifname"] != BRIDGE:
-                raise NetworkUnavailable(
+                raise NetworkError(
                     f"this machine already has {address} on {link['ifname']}, inside the "
                     f"sandbox's range. Give that device another address and try again."
                 )
@@ -219,7 +218,7 @@ def _metadata_rule(operation: str, *, check: bool = True) -> bool:
         capture_output=True, text=True, timeout=20,
     )  # fmt: skip
     if check and done.returncode != 0:
-        raise NetworkUnavailable(f"iptables refused the metadata rule: {done.stderr.strip()}")
+        raise NetworkError(f"iptables refused the metadata rule: {done.stderr.strip()}")
     return done.returncode == 0
 
 
@@ -235,5 +234,5 @@ def _ip(*arguments: str, check: bool = True) -> None:
 def _run(command: list[str], *, check: bool = True) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     if check and done.returncode != 0:
-        raise NetworkUnavailable(f"{' '.join(command)}: {done.stderr.strip()}")
+        raise NetworkError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

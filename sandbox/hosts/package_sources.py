@@ -22,7 +22,7 @@ _CARRIED_SETTINGS = re.compile(
 )
 
 
-class NoPackageSource(RuntimeError):
+class NoPackageSourceError(RuntimeError):
     """The machine's apt settings name no Debian mirror."""
 
 
@@ -45,12 +45,12 @@ def from_this_machine() -> PackageSources:
     """Read apt's sources and settings.
 
     `FLOW_DEBIAN_MIRROR` (a URL) stands in on machines that are not Debian.
-    Raises `NoPackageSource` with the remedy.
+    Raises `NoPackageSourceError` with the remedy.
     """
     found = [entry for path in _source_files() for entry in _entries(path)]
     archive = os.environ.get("FLOW_DEBIAN_MIRROR") or _first(found, security=False)
     if archive is None:
-        raise NoPackageSource(
+        raise NoPackageSourceError(
             "apt on this machine names no Debian mirror in /etc/apt. Set FLOW_DEBIAN_MIRROR "
             "to the URL of one (…/debian) and run the command again."
         )

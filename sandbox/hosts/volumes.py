@@ -2,7 +2,6 @@
 
 import json
 import os
-import stat
 import subprocess
 from pathlib import Path
 
@@ -22,7 +21,7 @@ class VolumeFiles:
         """The file that holds a volume's bytes."""
         return self._directory / f"{volume_id}.img"
 
-    def create(self, volume_id: int, size_gb: int, format: str | None) -> None:
+    def create(self, volume_id: int, size_gb: int, format: str | None) -> None:  # noqa: A002
         """A new volume, with a filesystem when a format is given (ext4 or xfs)."""
         path = self.path(volume_id)
         if path.exists():
@@ -53,7 +52,7 @@ class VolumeFiles:
         device = self._device(volume_id)
         if device is None:
             device = _run(["losetup", "--find", "--show", str(path)]).strip()
-        number = os.stat(device).st_rdev
+        number = Path(device).stat().st_rdev
         return device, os.major(number), os.minor(number)
 
     def release(self, volume_id: int) -> None:
@@ -78,14 +77,6 @@ _MKFS = {
     "ext4": ["mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,nodiscard"],
     "xfs": ["mkfs.xfs", "-q", "-f"],
 }
-
-
-def is_block(path: Path) -> bool:
-    """Whether the path is a block device."""
-    try:
-        return stat.S_ISBLK(path.stat().st_mode)
-    except OSError:
-        return False
 
 
 def _run(command: list[str]) -> str:

@@ -17,7 +17,7 @@ MANAGEMENT_PORT = 15000
 DIRECTORY = f"https://{NAME}:{PORT}/dir"
 
 
-class PebbleMissing(RuntimeError):
+class PebbleMissingError(RuntimeError):
     """There is no `pebble` on this machine."""
 
 
@@ -26,7 +26,7 @@ def program(root: Path) -> Path:
     own = root / ".toolchain" / "bin" / "pebble"
     found = own if own.exists() else shutil.which("pebble")
     if found is None:
-        raise PebbleMissing(
+        raise PebbleMissingError(
             "Pebble, the sandbox's certificate authority, is not installed. "
             "Run `python3 -m toolchain.install` in the checkout and try again."
         )

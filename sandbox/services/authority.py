@@ -9,6 +9,7 @@ import datetime
 import ipaddress
 import os
 from pathlib import Path
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -52,8 +53,10 @@ class Authority:
         key_file = self._directory / f"{name}-key.pem"
         if certificate_file.exists() and key_file.exists():
             return certificate_file, key_file
-        issuer_key = serialization.load_pem_private_key(self._key.read_bytes(), None)
-        assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+        issuer_key = cast(
+            ec.EllipticCurvePrivateKey,
+            serialization.load_pem_private_key(self._key.read_bytes(), None),
+        )
         issuer = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -81,7 +84,7 @@ class Authority:
         known = self._directory / "roots.pem"
         roots = x509.load_pem_x509_certificates(known.read_bytes()) if known.exists() else []
         new = x509.load_pem_x509_certificate(pem.encode())
-        roots = [root for root in roots if root != new][-(_KEPT_ROOTS - 1) :] + [new]
+        roots = [*[root for root in roots if root != new][1 - _KEPT_ROOTS :], new]
         encoded = b"".join(root.public_bytes(serialization.Encoding.PEM) for root in roots)
         known.write_bytes(encoded)
         self.trust.write_bytes(own + encoded)

@@ -6,6 +6,7 @@ import socketserver
 import struct
 import threading
 from collections.abc import Callable
+from typing import cast
 
 import dns.exception
 import dns.flags
@@ -97,8 +98,7 @@ class _Tcp(socketserver.ThreadingTCPServer):
 class _UdpHandler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         wire, sender = self.request
-        assert isinstance(self.server, _Udp)
-        if reply := resolve(wire, self.server.store, udp=True):
+        if reply := resolve(wire, cast(_Udp, self.server).store, udp=True):
             sender.sendto(reply, self.client_address)
 
 
@@ -106,11 +106,11 @@ class _TcpHandler(socketserver.StreamRequestHandler):
     timeout = 10
 
     def handle(self) -> None:
-        assert isinstance(self.server, _Tcp)
+        store = cast(_Tcp, self.server).store
         try:
             while head := self.rfile.read(2):
                 wire = self.rfile.read(struct.unpack("!H", head)[0])
-                reply = resolve(wire, self.server.store, udp=False)
+                reply = resolve(wire, store, udp=False)
                 if reply is None:
                     return
                 self.wfile.write(struct.pack("!H", len(reply)) + reply)

@@ -29,11 +29,11 @@ def create_app(store: Store) -> Starlette:
     parts: dict[str, Callable[[Record], str]] = {
         "hostname": lambda s: str(s["name"]),
         "instance-id": lambda s: str(s["id"]),
-        "local-ipv4": lambda s: "",
+        "local-ipv4": lambda _: "",
         "public-ipv4": lambda s: _address(store, s, "ipv4"),
         "availability-zone": lambda s: f"{s['location']}-dc1",
         "region": lambda s: _region(str(s["location"])),
-        "private-networks": lambda s: "[]\n",
+        "private-networks": lambda _: "[]\n",
         "public-keys": lambda s: _yaml(_keys(s)),
     }
     base = "/hetzner/v1"

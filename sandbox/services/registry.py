@@ -5,6 +5,7 @@ are published with. A password file knows no rights, so `pull` could push, too;
 where that matters (a registry of your own) the registry's tokens say more.
 """
 
+import contextlib
 import secrets
 import ssl
 import time
@@ -27,7 +28,7 @@ _DEADLINE = 20.0  # seconds until it answers
 _DOCKER_TRUST = Path("/etc/docker/certs.d") / SERVER / "ca.crt"
 
 
-class RegistryUnavailable(RuntimeError):
+class RegistryError(RuntimeError):
     """The registry does not answer."""
 
 
@@ -41,28 +42,28 @@ def ensure(client: docker.DockerClient, authority: Authority, users: dict[str, s
         found = client.containers.get(CONTAINER)
     except NotFound:
         found = None
-    if found is not None and found.image.id != client.images.get(images.FULL).id:
+    if found is not None and found.attrs["Image"] != client.images.get(images.FULL).id:
         found.remove(force=True)
         found = None
     if found is None:
-        client.api.create_container_from_config(_config(), CONTAINER)
+        description.make(client, CONTAINER, _config())
         client.api.put_archive(CONTAINER, "/", _files(authority, users))
         found = client.containers.get(CONTAINER)
     if found.status != "running":
         try:
             found.start()
         except APIError as error:
-            raise RegistryUnavailable(f"the registry did not start: {error}") from error
+            raise RegistryError(f"the registry did not start: {error}") from error
 
 
 def wait(authority: Authority) -> None:
-    """Until the registry answers. Raises `RegistryUnavailable`."""
+    """Until the registry answers. Raises `RegistryError`."""
     give_up = time.monotonic() + _DEADLINE
     while time.monotonic() < give_up:
         if answers(authority):
             return
         time.sleep(0.1)
-    raise RegistryUnavailable(
+    raise RegistryError(
         f"the registry did not answer within {_DEADLINE:.0f} s. "
         f"What it says: docker logs {CONTAINER}"
     )
@@ -86,22 +87,16 @@ def answers(authority: Authority) -> bool:
 
 def stop(client: docker.DockerClient) -> None:
     """Stop it; its images stay."""
-    try:
+    with contextlib.suppress(NotFound):
         client.containers.get(CONTAINER).stop(timeout=3)
-    except NotFound:
-        pass
 
 
 def remove(client: docker.DockerClient) -> None:
     """Forget the registry and every image in it."""
-    try:
+    with contextlib.suppress(NotFound):
         client.containers.get(CONTAINER).remove(force=True, v=True)
-    except NotFound:
-        pass
-    try:
+    with contextlib.suppress(NotFound):
         client.volumes.get(VOLUME).remove(force=True)
-    except NotFound:
-        pass
     _DOCKER_TRUST.unlink(missing_ok=True)
 
 
