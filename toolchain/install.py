@@ -174,6 +174,12 @@ def main(arguments: list[str] | None = None) -> int:
     except InstallError as error:
         _say(f"error: {error}")
         return 1
+    except OSError as error:
+        _say(
+            f"error: {error}. Programs are kept in {build.cache_root()} (XDG_CACHE_HOME moves it) "
+            f"and put into {PROJECT / '.toolchain'}: both must be writable and have 2 GB free."
+        )
+        return 1
     except KeyboardInterrupt:
         _say("stopped; what was built so far is kept, the next run goes on from there")
         return 130

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from toolchain.errors import InstallError
+
 #: The oldest engine the pinned Python SDK was run with.
 ENGINE_MINIMUM = (3, 250, 0)
 
@@ -36,12 +38,16 @@ def plugin_versions(requirements: Path) -> dict[str, str]:
     """Return the plugin version each pinned SDK asks the engine for, by package name.
 
     An SDK of version 1.43.3 asks for plugin 1.43.3, so the pins in requirements.txt
-    are the one place where the versions are written down.
+    are the one place where the versions are written down. Raises InstallError when a
+    pin is missing.
     """
     pins = dict(
         re.findall(r"^pulumi-([a-z]+)==([\w.]+)", requirements.read_text(), flags=re.MULTILINE)
     )
     missing = [name for name in PLUGINS if name not in pins]
     if missing:
-        raise ValueError(f"{requirements.name} does not pin pulumi-{missing[0]} with ==")
+        raise InstallError(
+            f"{requirements.name} does not pin pulumi-{missing[0]} to one version: the plugin's "
+            f"version follows from it. Write pulumi-{missing[0]}==VERSION."
+        )
     return {name: pins[name] for name in PLUGINS}

@@ -14,7 +14,7 @@ import pytest
 
 from toolchain import build, golang, official, versions
 from toolchain.errors import InstallError
-from toolchain.install import Installation, install
+from toolchain.install import Installation, install, main
 
 GO_MOD = build.SOURCES / "go.mod"
 
@@ -253,5 +253,15 @@ def test_a_platform_without_a_pinned_release_builds(
 
 def test_a_requirement_without_an_exact_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("pulumi-hcloud==1.2.3\npulumi-command>=1\n")
-    with pytest.raises(ValueError, match="does not pin pulumi-command"):
+    with pytest.raises(InstallError, match="does not pin pulumi-command"):
         Installation(tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_what_moves_it(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("toolchain.install.Installation", lambda: project(tmp_path))
+    assert main([]) == 1
+    assert "XDG_CACHE_HOME moves it" in capsys.readouterr().err
