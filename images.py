@@ -44,6 +44,10 @@ class ImageError(Exception):
     """An image that cannot be resolved: what is wrong, where, and what to do next."""
 
 
+class NoImageError(ImageError):
+    """There is no image of that name and tag."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """Of a registry; its password never shows."""
@@ -213,7 +217,8 @@ class _Registry:
             response = self._ask(path)
         if response.is_success:
             return response
-        raise ImageError(self._refusal(response))
+        missing = response.status_code == httpx.codes.NOT_FOUND
+        raise (NoImageError if missing else ImageError)(self._refusal(response))
 
     def _ask(self, path: str) -> httpx.Response:
         headers = {"Accept": _ACCEPT if "/manifests/" in path else "*/*"}

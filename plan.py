@@ -4,7 +4,7 @@ What has to be asked of others before anything is registered (where a server can
 images a version is) is asked here; the rest is pure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -138,31 +138,52 @@ def release(settings: Settings, last: Record) -> Kept:
     """What this `up` deploys: the version asked for, else what runs, else the branch's newest.
 
     What runs stays with the Compose file it was released with: an `up` from an old checkout
-    rolls nothing back. Raises Unreleasable.
+    rolls nothing back. A demo whose branch has no image yet starts with what its branch most
+    likely started from. Raises Unreleasable.
     """
     running = Kept.of(last.release)
     if running is not None and settings.version is None:
         return running
     text = (settings.application / settings.compose_file).read_text()
-    version = settings.version or naming.branch_slug(settings.branch)
-    if running is not None and running.version == version and running.compose == text:
+    if running is not None and (running.version, running.compose) == (settings.version, text):
         return running
+    asked = settings.version or naming.branch_slug(settings.branch)
+    tags = [asked]
+    if settings.stage == "demo" and settings.version is None:
+        tags.append(naming.STAGE_BRANCHES["dev"])
+    try:
+        version, pins = _newest(settings, bundle.load(text), tags)
+    except (images.ImageError, bundle.ComposeError) as error:
+        where = f"{settings.application.name}/{settings.compose_file}"
+        raise Unreleasable(f"{where}: {error}.\nNothing was changed.") from None
+    if version != asked:
+        pulumi.log.warn(f"{settings.branch} has no image yet: this is {version}, {pins['version']}")
+    return Kept(compose=text, prefix=settings.images, **pins)
+
+
+def _newest(
+    settings: Settings, compose: Mapping[str, Any], tags: Sequence[str]
+) -> tuple[str, images.Pins]:
+    """The first of `tags` that there are images of, and their pins."""
     password = settings.registry_password
     credentials = None
     if settings.registry_username and password:
         credentials = images.Credentials(settings.registry_username, password.get_secret_value())
-    try:
-        pins = images.resolve(
-            bundle.load(text),
-            settings.images,
-            version=version,
-            environment=settings.environment,
-            credentials=credentials,
-        )
-    except (images.ImageError, bundle.ComposeError) as error:
-        where = f"{settings.application.name}/{settings.compose_file}"
-        raise Unreleasable(f"{where}: {error}\nNothing was changed.") from None
-    return Kept(compose=text, prefix=settings.images, **pins)
+    missing: images.NoImageError | None = None
+    for tag in tags:
+        try:
+            pins = images.resolve(
+                compose,
+                settings.images,
+                version=tag,
+                environment=settings.environment,
+                credentials=credentials,
+            )
+        except images.NoImageError as error:
+            missing = missing or error
+        else:
+            return tag, pins
+    raise missing or images.ImageError("no version was asked for")
 
 
 def arguments(
