@@ -240,9 +240,15 @@ def _counts(changes: Mapping[Any, int]) -> dict[str, int]:
 
 
 def _cause(error: automation.CommandError) -> str:
-    """The lines of a failed command that say why, at most 20."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [
-        line for line in lines if line.startswith(("error:", "warning:")) or " error" in line
-    ]
-    return "\n".join((telling or lines)[-20:])
+    """What a failed command says went wrong: its distinct error lines, at most 20.
+
+    With what follows an error line, as a program's own message goes over several.
+    """
+    told: list[str] = []
+    for line in str(error).splitlines():
+        text = line.strip().removeprefix("stderr:").removeprefix("stdout:").strip()
+        if text.startswith("error:") or (told and line.startswith(("    ", "\t"))):
+            text = text.removeprefix("error:").strip()
+            if text and text not in told:
+                told.append(text)
+    return "\n".join(told[:20] or str(error).splitlines()[-20:])

@@ -9,7 +9,10 @@ from rich.console import Console
 
 # Rich honours NO_COLOR and TERM=dumb by itself, and drops colour off a terminal.
 progress = Console(stderr=True, highlight=False)
-data = Console(highlight=False, soft_wrap=True)
+data = Console(highlight=False)
+if not data.is_terminal:
+    # A log has no edge to fold a table at.
+    data = Console(highlight=False, width=200)
 
 
 def say(line: str) -> None:
