@@ -103,8 +103,16 @@ class Jobs:
         thread.start()
 
     def resume(self, cloud: "Cloud") -> None:
-        """Take up what an earlier process left running, in the order it began."""
-        self.launch(cloud, [a["id"] for a in self._store.all("action") if a["status"] == "running"])
+        """Take up what an earlier process left running.
+
+        What belongs to one server (or other resource) goes on in the order it began.
+        """
+        chains: defaultdict[int, list[int]] = defaultdict(list)
+        for action in self._store.all("action"):
+            if action["status"] == "running":
+                chains[server_of(action) or action["resources"][0]["id"]].append(action["id"])
+        for actions in chains.values():
+            self.launch(cloud, actions)
 
     def cancel(self, server_id: int, message: str) -> None:
         """End what runs on a server that is going away."""
@@ -152,10 +160,12 @@ class Jobs:
         failed = False
         try:
             for number in actions:
+                if self._closing.is_set():
+                    return
                 if failed:
                     message = "an action before this one failed"
                     self._end(number, {"code": "action_failed", "message": message})
-                elif not self._closing.is_set():
+                else:
                     failed = not self._run(cloud, number)
         finally:
             self._threads.discard(threading.current_thread())

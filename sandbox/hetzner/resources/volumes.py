@@ -109,9 +109,10 @@ def delete_volume(call: Call) -> Answer:
         raise ApiError("protected", "volume is delete protected")
     if volume["server"] is not None:
         raise ApiError("resource_in_use", "volume is attached to a server; detach it first")
-    # No action tells of it in the API, so its files go at once.
     call.store.remove("volume", volume["id"])
-    call.cloud.hosts.delete_volume(volume["id"])
+    # The API tells of no action here; the device goes a moment later.
+    resources = [("volume", volume["id"])]
+    begun(call, call.cloud.jobs.begin(call.project, "delete_volume", resources))
     return Answer(204, None)
 
 
@@ -171,6 +172,12 @@ def make(cloud: Cloud, action: Record) -> None:
     if volume is not None:
         cloud.hosts.create_volume(volume["id"], volume["size"], volume["format"])
         cloud.store.change("volume", volume["id"], status="available")
+
+
+@job("delete_volume")
+def destroy(cloud: Cloud, action: Record) -> None:
+    """Destroy the device."""
+    cloud.hosts.delete_volume(_volume(action))
 
 
 @job("attach_volume")
