@@ -136,7 +136,15 @@ class Environment(pulumi.ComponentResource):
         self.url, self.version = deployment.url, deployment.version
         self.release_id = deployment.release
         self.ssh = _ssh_command(server)
-        self.register_outputs({"url": self.url, "hostname": self.hostname, "version": self.version})
+        self.register_outputs(
+            {
+                "url": self.url,
+                "hostname": self.hostname,
+                "version": self.version,
+                # Only once it was found healthy: a release that failed is not what runs.
+                "release": self.release_id.apply(lambda _: args["kept"]),
+            }
+        )
 
     def _hostname(self, public: PublicArgs) -> pulumi.Output[str]:
         if public["hostname"] is not None:
