@@ -223,7 +223,7 @@ def zone_of(credentials: Mapping[str, Any], project: str) -> str:
 
 def images_prefix(credentials: Mapping[str, Any]) -> str:
     """Registry and path of the example's images."""
-    return f"{credentials['registry']['server']}/example"
+    return str(credentials.get("images") or f"{credentials['registry']['server']}/example")
 
 
 def docker_config(credentials: Mapping[str, Any]) -> dict[str, Any]:

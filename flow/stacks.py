@@ -195,6 +195,13 @@ class Stacks:
             raise FlowError(_cause(error), f"pulumi preview -s {name} --diff") from error
         return Result(_counts(result.change_summary), result.stdout)
 
+    def refresh(self, name: str, on_line: OnLine | None = None) -> Result:
+        """Bring the state up to what is there: what was changed by hand counts as a change."""
+        stack = self._select(name)
+        return self._operation(
+            name, lambda: stack.refresh(on_output=on_line, show_secrets=False, color="never")
+        )
+
     def destroy(self, name: str, on_line: OnLine | None = None) -> Result:
         """Remove all the stack made; the stack itself and its settings stay."""
         stack = self._select(name)
@@ -217,7 +224,11 @@ class Stacks:
             raise FlowError(f"there is no stack {name}", f"pulumi stack init {name}") from error
 
     def _operation(
-        self, name: str, operate: Callable[[], automation.UpResult | automation.DestroyResult]
+        self,
+        name: str,
+        operate: Callable[
+            [], automation.UpResult | automation.RefreshResult | automation.DestroyResult
+        ],
     ) -> Result:
         try:
             result = operate()

@@ -1,15 +1,20 @@
-"""The sandbox's project and its images, shared by every test that drives the engine."""
+"""The sandbox, its images, and teams of their own in it, for tests that drive the engine."""
 
-from collections.abc import Callable
+import copy
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hcloud
+import httpx
 import pytest
 
 from flow.publishing import publish
 from flow.rehearsal import BRANCHES
 from flow.sandbox_project import SandboxProject
 from sandbox.lifecycle import Sandbox
+from tests.flow.team import Team
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_VERSION = "1.0.0"
@@ -17,18 +22,10 @@ FIRST_VERSION = "1.0.0"
 
 @pytest.fixture(scope="session")
 def shared_project(sandbox: Sandbox) -> SandboxProject:
-    """The project folder of the shared sandbox, as `flow sandbox env` makes it."""
+    """The project folder of this machine's sandbox, as `flow sandbox env` makes it."""
     project = SandboxProject(ROOT, sandbox.directory, sandbox.credentials())
     project.write()
     return project
-
-
-@pytest.fixture(scope="session")
-def published(shared_project: SandboxProject) -> SandboxProject:
-    """The shared project, with images of FIRST_VERSION for every branch the tests deploy."""
-    for branch in BRANCHES:
-        publish(shared_project, FIRST_VERSION, branch, _silent)
-    return shared_project
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +36,43 @@ def publish_version(shared_project: SandboxProject) -> Callable[..., dict[str, A
         return publish(shared_project, version, branch, _silent, fault=fault)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def published(
+    shared_project: SandboxProject, publish_version: Callable[..., dict[str, Any]]
+) -> SandboxProject:
+    """The shared project, with images of FIRST_VERSION for every branch the tests deploy."""
+    for branch in BRANCHES:
+        publish_version(FIRST_VERSION, branch)
+    return shared_project
+
+
+@pytest.fixture(scope="module")
+def team(
+    shared_project: SandboxProject,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+) -> Iterator[Team]:
+    """A new team for one module; what it leaves behind is deleted through the API."""
+    name = f"team-{secrets.token_hex(3)}"
+    endpoint = str(shared_project.credentials["endpoint"])
+    control = endpoint.removesuffix("/v1") + "/_sandbox/projects"
+    made = httpx.post(control, json={"name": name}, timeout=30, trust_env=False)
+    token = made.raise_for_status().json()["project"]["token"]
+    zone = f"{name}.test"
+    credentials = copy.deepcopy(dict(shared_project.credentials))
+    credentials["projects"] = {
+        each: {"token": token, "zone": zone} for each in ("prod", "nonprod", "demo")
+    }
+    credentials["images"] = f"{credentials['registry']['server']}/{name}"
+    client = hcloud.Client(token=token, api_endpoint=endpoint)
+    client.zones.create(name=zone, mode="primary")
+    project = SandboxProject(ROOT, tmp_path_factory.mktemp(name), credentials)
+    project.write()
+    made_team = Team(project, zone, client)
+    yield made_team
+    made_team.clean()
 
 
 def _silent(_line: str) -> None:

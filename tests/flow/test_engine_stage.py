@@ -1,0 +1,141 @@
+"""One long-lived stage with the real engine, from its first `up` to its end.
+
+The tests are chapters of one life: each starts where the one before it ended.
+"""
+
+import ssl
+import time
+
+import httpx
+import pytest
+
+from flow.errors import FlowError
+from flow.looking import look
+from tests.flow.team import Team
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+STACK = "staging"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_up(team: Team) -> None:
+    """The stage, made by its first `up` from the newest image of its branch."""
+    team.publish("1.0.0", STACK)
+    team.stacks.up(STACK)
+
+
+def _ids(team: Team) -> dict[str, set[int | None]]:
+    return {
+        "servers": {each.id for each in team.client.servers.get_all()},
+        "volumes": {each.id for each in team.client.volumes.get_all()},
+        "addresses": {each.id for each in team.client.primary_ips.get_all()},
+    }
+
+
+def test_a_first_up_serves_the_newest_image_of_its_branch_over_https(team: Team) -> None:
+    outputs = team.stacks.outputs(STACK)
+    assert outputs["url"] == f"https://staging.{team.zone}"
+    assert outputs["version"] == "1.0.0"
+    sight = look(outputs["url"], "1.0.0", team.trust)
+    assert sight.tls in ("TLSv1.2", "TLSv1.3")
+    assert sight.robots == ""
+
+
+def test_a_second_up_changes_nothing(team: Team) -> None:
+    assert team.stacks.up(STACK).changed == 0
+
+
+def test_an_up_without_a_version_keeps_what_runs_though_a_newer_image_exists(team: Team) -> None:
+    team.publish("1.1.0", STACK)
+    assert team.stacks.up(STACK).changed == 0
+    look(team.stacks.outputs(STACK)["url"], "1.0.0", team.trust)
+
+
+def test_a_new_version_changes_the_release_alone(team: Team) -> None:
+    before = _ids(team)
+    result = team.stacks.up(STACK, version="1.1.0")
+    assert result.changed == 1, result.output
+    assert _ids(team) == before
+    look(team.stacks.outputs(STACK)["url"], "1.1.0", team.trust)
+
+
+def test_data_outlives_a_new_version(team: Team) -> None:
+    url = team.stacks.outputs(STACK)["url"]
+    context = ssl.create_default_context(cafile=str(team.trust))
+    with httpx.Client(verify=context, trust_env=False, timeout=10) as client:
+        task = client.get(f"{url}/api/tasks").json()[0]["id"]
+        client.put(f"{url}/api/tasks/{task}", json={"status": "validated"}).raise_for_status()
+        team.publish("1.2.0", STACK)
+        team.stacks.up(STACK, version="1.2.0")
+        look(url, "1.2.0", team.trust)
+        after = {each["id"]: each["status"] for each in client.get(f"{url}/api/tasks").json()}
+    assert after[task] == "validated"
+
+
+def test_a_bigger_server_is_made_of_the_same_one(team: Team) -> None:
+    before = _ids(team)
+    team.configure(STACK, serverType="cx33")
+    result = team.stacks.up(STACK)
+    assert result.changed >= 1
+    assert _ids(team) == before
+    server = team.client.servers.get_all()[0]
+    assert server.server_type is not None
+    assert server.server_type.name == "cx33"
+    look(team.stacks.outputs(STACK)["url"], "1.2.0", team.trust)
+
+
+def test_a_refresh_finds_what_was_changed_by_hand_and_an_up_puts_it_right(team: Team) -> None:
+    firewall = team.client.firewalls.get_all()[0]
+    rules = firewall.rules or []
+    firewall.set_rules([rule for rule in rules if rule.port != "443"])
+    found = team.stacks.refresh(STACK)
+    assert found.changed == 1, found.output
+    repaired = team.stacks.up(STACK)
+    assert repaired.changed == 1, repaired.output
+    ports = {rule.port for rule in team.client.firewalls.get_all()[0].rules or []}
+    assert "443" in ports
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "names"),
+    [("volumeSize", 0, "volume"), ("image", "debian-12", "server"), ("zone", None, "zone")],
+)
+def test_an_up_that_would_lose_something_is_refused_and_names_the_setting(
+    team: Team, key: str, value: object, names: str
+) -> None:
+    before = _ids(team), team.listed()
+    kept = {"volumeSize": 10, "image": None, "zone": team.zone}
+    # Without a zone a host name is needed: give the same one, so that nothing else changes.
+    also = {"hostname": f"staging.{team.zone}"} if key == "zone" else {}
+    team.configure(STACK, **{key: "" if value is None else value}, **also)
+    try:
+        with pytest.raises(FlowError) as refused:
+            team.stacks.up(STACK)
+    finally:
+        team.configure(STACK, **{key: kept[key]}, **dict.fromkeys(also))
+    said = refused.value.problem
+    assert f"{key}:" in said
+    assert names in said
+    assert "Nothing was changed" in said
+    assert (_ids(team), team.listed()) == before
+
+
+def test_after_a_refusal_nothing_is_left_to_do(team: Team) -> None:
+    assert team.stacks.up(STACK).changed == 0
+
+
+def test_a_protected_stage_is_not_destroyed(team: Team) -> None:
+    before = team.listed()
+    with pytest.raises(FlowError, match="protect"):
+        team.stacks.destroy(STACK)
+    assert team.listed() == before
+    look(team.stacks.outputs(STACK)["url"], "1.2.0", team.trust)
+
+
+def test_once_its_protection_is_off_a_stage_goes_whole(team: Team) -> None:
+    team.configure(STACK, protected=False)
+    team.stacks.up(STACK)
+    started = time.monotonic()
+    team.stacks.destroy(STACK)
+    assert time.monotonic() - started < 120
+    assert team.listed() == {}
