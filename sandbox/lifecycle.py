@@ -5,7 +5,6 @@ what runs. One sandbox runs on a machine, because its addresses are fixed.
 """
 
 import argparse
-import contextlib
 import fcntl
 import json
 import os
@@ -14,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ _SERVE_SECONDS = 60.0  # servers that ran are started before the API answers
 _PEBBLE_SECONDS = 15.0
 
 
+def _silent(_line: str) -> None:
+    """Progress that nobody reads."""
+
+
 class SandboxError(RuntimeError):
     """The sandbox cannot do what was asked; the message says what to do next."""
 
@@ -51,28 +55,25 @@ class Sandbox:
         self._serve = Detached("serve", f"sandbox.serve\0--dir\0{self.directory}", self.directory)
         self._pebble = Detached("pebble", f"{self.directory}/run/pebble.json", self.directory)
 
-    def up(self, report: Report = lambda _line: None) -> None:
+    def up(self, report: Report = _silent) -> None:
         """Start whatever does not run. Raises `SandboxError` and what its parts raise."""
-        client = docker_daemon.connect()
-        if client is not None and self._is_whole() and images.are_current(client):
+        if self._is_current():
             return
         docker_daemon.ensure_tools(report)
         acme.program(ROOT)
         with self._lock(report):
             for part in ("ca", "logs", "run"):
                 (self.directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
-            known = credentials.ensure(self.directory)
+            users = credentials.ensure(self.directory)["registry"]
             self._authority.ensure()
             kept = network.guard(package_sources.from_this_machine().hosts())
-            client = docker_daemon.ensure_running(self.directory, report)
-            self._refuse_another(client)
-            images.ensure(client, self.directory / "logs" / "images.log", report)
-            network.ensure(client, kept)
-            self._refuse_taken_ports()
             self._reserve(kept)
-            users = {known["registry"][u]["username"]: known["registry"][u]["password"]
-                     for u in ("push", "pull")}  # fmt: skip
-            registry.ensure(client, self._authority, users)
+            with closing(docker_daemon.ensure_running(self.directory, report)) as client:
+                self._refuse_another(client)
+                images.ensure(client, self.directory / "logs" / "images.log", report)
+                network.ensure(client, kept)
+                self._refuse_taken_ports()
+                registry.ensure(client, self._authority, [users["push"], users["pull"]])
             self._start_pebble()
             self._start_serve(report)
             self._trust_pebble()
@@ -84,8 +85,9 @@ class Sandbox:
             self._serve.stop()
             self._pebble.stop()
             if client := docker_daemon.connect():
-                self._hosts(client).suspend()
-                registry.stop(client)
+                with closing(client):
+                    self._hosts(client).suspend()
+                    registry.stop(client)
             hosts_file.write({})
             docker_daemon.process(self.directory).stop(seconds=40)
 
@@ -100,20 +102,13 @@ class Sandbox:
         with self._lock():
             self._serve.stop()
             self._pebble.stop()
-            client = docker_daemon.connect()
-            if client is None and (self.directory / "hosts").exists():
-                client = docker_daemon.ensure_running(self.directory, lambda _line: None)
-            if client is not None:
-                for found in client.containers.list(all=True, filters={"label": description.LABEL}):
-                    found.remove(force=True, v=True)
-                if (self.directory / "volumes").exists():
-                    self._hosts(client).suspend()
-                registry.remove(client)
-                network.remove(client)
+            if (self.directory / "ca").exists():
+                with closing(docker_daemon.ensure_running(self.directory, _silent)) as client:
+                    self._remove_containers(client)
             hosts_file.write({})
             network.unguard()
             docker_daemon.process(self.directory).stop(seconds=40)
-            for part in ("hosts", "volumes", "ca", "logs"):
+            for part in ("hosts", "volumes", "ca", "logs", "run"):
                 shutil.rmtree(self.directory / part, ignore_errors=True)
             for pattern in ("cloud.db*", "credentials.json"):
                 for path in self.directory.glob(pattern):
@@ -129,7 +124,11 @@ class Sandbox:
     def status(self) -> dict[str, Any]:
         """What runs; quick, and true whatever state things are in."""
         client = docker_daemon.connect(timeout=10)
-        state: dict[str, Any] = {
+        servers = []
+        if client is not None:
+            with closing(client):
+                servers = self._servers(client)
+        return {
             "running": self._is_whole(),
             "directory": str(self.directory),
             "api": {
@@ -141,37 +140,34 @@ class Sandbox:
             "docker": {"running": client is not None},
             "acme": {"running": self._pebble.pid() is not None, "url": acme.DIRECTORY},
             "registry": {
-                "running": registry.answers(self._authority) if self._has_authority() else False,
+                "running": self._has_authority() and registry.answers(self._authority),
                 "url": f"https://{registry.SERVER}",
             },
-            "servers": self._servers(client) if client is not None else [],
+            "servers": servers,
         }
-        return state
 
     # -- parts -----------------------------------------------------------------
 
     def _servers(self, client: docker.DockerClient) -> list[dict[str, Any]]:
         if not (self.directory / "cloud.db").exists():
             return []
-        store = Store(self.directory / "cloud.db")
-        try:
-            hosts = self._hosts(client)
-            ips = store.all("primary_ip")
+        hosts = self._hosts(client)
+        with closing(Store(self.directory / "cloud.db")) as store:
+            addresses = {
+                ip["assignee_id"]: ip["ip"]
+                for ip in store.all("primary_ip")
+                if ip["type"] == "ipv4"
+            }
             return [
                 {
                     "id": server["id"],
                     "name": server["name"],
                     "project": server["project"],
                     "state": hosts.state(server["id"]),
-                    "ipv4": next(
-                        (ip["ip"] for ip in ips
-                         if ip["assignee_id"] == server["id"] and ip["type"] == "ipv4"), None
-                    ),
+                    "ipv4": addresses.get(server["id"]),
                 }
                 for server in store.all("server")
-            ]  # fmt: skip
-        finally:
-            store.close()
+            ]
 
     def _hosts(self, client: docker.DockerClient) -> DockerHosts:
         return DockerHosts(client, self.directory, b"")
@@ -188,6 +184,21 @@ class Sandbox:
             and _is_healthy()
             and registry.answers(self._authority)
         )
+
+    def _is_current(self) -> bool:
+        """Whole, and made of the images as the recipes are now."""
+        client = docker_daemon.connect() if self._is_whole() else None
+        if client is None:
+            return False
+        with closing(client):
+            return images.are_current(client)
+
+    def _remove_containers(self, client: docker.DockerClient) -> None:
+        for found in client.containers.list(all=True, filters={"label": description.LABEL}):
+            found.remove(force=True, v=True)
+        self._hosts(client).suspend()  # gives the volumes' devices back
+        registry.remove(client)
+        network.remove(client)
 
     def _start_pebble(self) -> None:
         command = acme.command(ROOT, self.directory / "run", self._authority)
@@ -230,9 +241,8 @@ class Sandbox:
 
     def _reserve(self, kept: list[str]) -> None:
         """Keep the cloud from handing out addresses that are somebody else's here."""
-        store = Store(self.directory / "cloud.db")
-        store.set_setting("reserved_addresses", kept)
-        store.close()
+        with closing(Store(self.directory / "cloud.db")) as store:
+            store.set_setting("reserved_addresses", kept)
 
     def _refuse_another(self, client: docker.DockerClient) -> None:
         """Containers of another sandbox have the addresses and names of ours."""
@@ -273,8 +283,8 @@ class Sandbox:
                         "program and try again."
                     ) from error
 
-    @contextlib.contextmanager
-    def _lock(self, report: Report = lambda _line: None) -> Iterator[None]:
+    @contextmanager
+    def _lock(self, report: Report = _silent) -> Iterator[None]:
         """One command at a time changes the sandbox; others wait, saying so."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "lock").open("w") as file:

@@ -1,6 +1,5 @@
 """Processes that outlive the command that starts them, found again by a pid file."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +7,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+# Those this very process started: their end has to be collected, and Python warns of
+# one that is forgotten while it runs.
+_CHILDREN: dict[int, "subprocess.Popen[bytes]"] = {}
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Detached:
                 cwd=directory,
                 start_new_session=True,
             )
+        _CHILDREN[process.pid] = process
         self._pid_file.write_text(str(process.pid))
 
     def stop(self, seconds: float = 10.0) -> None:
@@ -85,8 +89,8 @@ def is_alive(pid: int, mark: str) -> bool:
 def _gone(pid: int, mark: str, seconds: float) -> bool:
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # where it is this very process's child
+        if pid in _CHILDREN:
+            _CHILDREN[pid].poll()
         if not is_alive(pid, mark):
             return True
         time.sleep(0.05)

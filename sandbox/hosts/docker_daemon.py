@@ -39,8 +39,12 @@ def connect(timeout: int = 120) -> docker.DockerClient | None:
     """A client of the running daemon, or None."""
     try:
         client = docker.from_env(timeout=timeout)
+    except DockerException:
+        return None
+    try:
         client.ping()
     except DockerException:
+        client.close()
         return None
     return client
 

@@ -32,8 +32,11 @@ class RegistryError(RuntimeError):
     """The registry does not answer."""
 
 
-def ensure(client: docker.DockerClient, authority: Authority, users: dict[str, str]) -> None:
-    """Run the registry for `users` (name → password), and have this machine's Docker trust it."""
+def ensure(client: docker.DockerClient, authority: Authority, users: list[dict[str, str]]) -> None:
+    """Run the registry and have this machine's Docker trust it.
+
+    users  each with `username` and `password`
+    """
     pem = authority.certificate.read_bytes()
     if not _DOCKER_TRUST.exists() or _DOCKER_TRUST.read_bytes() != pem:
         _DOCKER_TRUST.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +121,7 @@ def _config() -> dict[str, object]:
     }
 
 
-def _files(authority: Authority, users: dict[str, str]) -> bytes:
+def _files(authority: Authority, users: list[dict[str, str]]) -> bytes:
     certificate, key = authority.issue(SERVER, (network.REGISTRY4,))
     config = {
         "version": "0.1",
@@ -139,8 +142,9 @@ def _files(authority: Authority, users: dict[str, str]) -> bytes:
         },
     }
     lines = [
-        f"{name}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=5)).decode()}\n"
-        for name, password in users.items()
+        f"{user['username']}:"
+        f"{bcrypt.hashpw(user['password'].encode(), bcrypt.gensalt(rounds=5)).decode()}\n"
+        for user in users
     ]
     return description.archive(
         {

@@ -1,0 +1,30 @@
+"""The sandbox that every test needing real servers shares."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.lifecycle import Sandbox
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox that is up: one that runs already is used, one started here is stopped again."""
+    directory = Path(os.environ.get("FLOW_SANDBOX_DIR") or ROOT / ".sandbox")
+    shared = Sandbox(directory)
+    ran_before = shared.status()["running"]
+    shared.up(print)
+    yield shared
+    if not ran_before:
+        shared.down()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses the sandbox is marked so: `-m "not sandbox"` needs neither root nor Docker."""
+    for item in items:
+        if "sandbox" in getattr(item, "fixturenames", ()):
+            item.add_marker("sandbox")
