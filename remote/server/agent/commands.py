@@ -76,6 +76,8 @@ class Commands:
             self._kill(process)
         # A grandchild may hold the pipe open; what it still says does not matter.
         reader.join(timeout=5)
+        if not reader.is_alive():
+            cast(IO[bytes], process.stdout).close()
         return Ended(status, tuple(kept))
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:

@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 def serve(asked: str, machine: Machine) -> int:
     """Answer one request over SSH; unknown verbs are refused, and nothing reaches a shell."""
-    words = asked.split()
+    words = asked.split(" ")
     verbs: dict[str, Callable[[Machine, list[str]], dict[str, object]]] = {
         "deploy": _verb_deploy,
         "logs": _verb_logs,
@@ -53,7 +53,8 @@ def serve(asked: str, machine: Machine) -> int:
         "status": _verb_status,
         "version": _verb_version,
     }
-    if not words or words[0] not in verbs or not all(_WORD.match(word) for word in words):
+    has_words = len(words) > 1 and words[0] != "logs"
+    if words[0] not in verbs or has_words or not all(_WORD.fullmatch(word) for word in words):
         send({"result": {
             "ok": False,
             "cause": "this key can ask the deploy agent for one of: " + ", ".join(verbs),

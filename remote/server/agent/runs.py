@@ -200,8 +200,11 @@ class RunLog:
         self._blot = blot
 
     def __call__(self, line: str) -> None:
-        text = self._blot(line)
-        self._file.write(text[:2100] + "\n")
+        self._file.write(self._blot(line)[:2100] + "\n")
+
+    def close(self) -> None:
+        """After the last line."""
+        self._file.close()
 
 
 def execute(
@@ -225,6 +228,7 @@ def execute(
             log(line)
         cause = f"the agent itself failed: {type(error).__name__}"
         result = {"ok": False, "cause": cause, "remedy": "report the lines above as a bug"}
+    log.close()
     write_private(run / "result.json", json.dumps(result))
     print(json.dumps({"version": request.get("bundle", {}).get("version"), **result}),
           file=sys.stderr)  # fmt: skip

@@ -1,0 +1,362 @@
+"""The agent's deploy: order, going back, and what is left alone. Commands and health are faked."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from remote.server.agent.commands import Commands, Ended
+from remote.server.agent.deploy import Deployer
+from remote.server.agent.errors import DeployError
+from remote.server.agent.health import Answer, Probe
+from remote.server.agent.machine import Machine
+from remote.server.agent.releases import Store, check_request
+
+
+@dataclass
+class FakeCommands(Commands):
+    """Answers every command with success but those told to fail."""
+
+    failing: dict[str, list[str]] = field(default_factory=dict)
+    """Part of a command line → lines it fails with."""
+    containers: list[dict[str, Any]] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+    stdin: list[str] = field(default_factory=list)
+    environments: list[Mapping[str, str]] = field(default_factory=list)
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        seconds: float,
+        environment: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Ended:
+        line = " ".join(arguments)
+        self.ran.append(line)
+        self.environments.append(environment or {})
+        if stdin:
+            self.stdin.append(stdin)
+        for part, said in self.failing.items():
+            if part in line:
+                return Ended(1, tuple(said))
+        if " ps " in line:
+            return Ended(0, tuple(json.dumps(each) for each in self.containers))
+        if "hash-password" in line:
+            return Ended(0, ("$2a$14$hash",))
+        return Ended(0, ())
+
+    def steps(self) -> list[str]:
+        """The commands that change something, in a few words."""
+        words = {" run --rm": "job", " up --detach": "up", "reload": "caddy", "docker pull": "pull"}
+        found = []
+        for line in self.ran:
+            for part, word in words.items():
+                if part in line:
+                    release = next((p for p in line.split("/") if p.startswith("r-")), "")
+                    found.append(f"{word} {release}".strip())
+        return found
+
+
+@dataclass
+class FakeProbe(Probe):
+    """Health by port, and of the public route."""
+
+    sick: set[int] = field(default_factory=set)
+    has_certificate: bool = True
+    public_status: int = 200
+
+    def direct(self, port: int, path: str, host: str) -> Answer:
+        return Answer(503 if port in self.sick else 200)
+
+    def public(self, host: str, path: str, tls: bool) -> Answer:
+        return Answer(self.public_status) if self.has_certificate else Answer(0, "no certificate")
+
+
+class Bench(NamedTuple):
+    """A machine under a temporary folder, and what acts on it."""
+
+    machine: Machine
+    commands: FakeCommands
+    probe: FakeProbe
+    said: list[str]
+
+    def deployer(self) -> Deployer:
+        clock = iter(range(100_000))
+        return Deployer(
+            self.machine, self.commands, self.probe, self.said.append,
+            sleep=lambda _: None, clock=lambda: float(next(clock)),
+        )  # fmt: skip
+
+    def deploy(self, request: Mapping[str, Any]) -> dict[str, object]:
+        return self.deployer().deploy(request)
+
+    def store(self) -> Store:
+        return Store(self.machine.state)
+
+    def release(self, request: Mapping[str, Any]) -> Path:
+        return self.machine.state / "releases" / self.store().release_id(request)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    machine = Machine(tmp_path)
+    (machine.state / "releases").mkdir(parents=True)
+    machine.caddy.mkdir(parents=True)
+    running = {"Service": "web", "Name": "app-web-1", "State": "running", "Health": "healthy"}
+    return Bench(machine, FakeCommands(containers=[running]), FakeProbe(), [])
+
+
+def request(number: int = 1, **bundle: Any) -> dict[str, Any]:
+    return {
+        "protocol": 1,
+        "who": "ada@laptop",
+        "secrets": {"TOKEN": "s3cret-token"},
+        "registry": None,
+        "auth": {"password": None},
+        "bundle": {
+            "id": f"r-{number:06}",
+            "version": f"{number}.0.0",
+            "revision": "",
+            "url": "https://app.example.org",
+            "hostname": "app.example.org",
+            "files": {"compose.yaml": f"# {number}\n", "Caddyfile": f"# {number}\n"},
+            "environment": {"VERSION": f"{number}.0.0"},
+            "images": {"web": f"registry.example/web@sha256:{number:064}"},
+            "jobs": ["migrate"],
+            "data": ["db"],
+            "targets": [{"service": "web", "port": 20001, "path": "/healthz"}],
+            "start_seconds": 60,
+            "health_seconds": 5,
+            **bundle,
+        },
+    }
+
+
+def test_jobs_come_before_services_and_the_web_server_last(bench: Bench) -> None:
+    result = bench.deploy(request())
+    assert [step.split()[0] for step in bench.commands.steps()] == ["job", "up", "caddy"]
+    assert result["changed"] is True
+    assert result["version"] == "1.0.0"
+    assert result["tls"] == "issued"
+
+
+def test_a_release_is_immutable_complete_and_private(bench: Bench) -> None:
+    asked = request()
+    bench.deploy(asked)
+    folder = bench.release(asked)
+    assert {each.name for each in folder.iterdir()} == {
+        "compose.yaml", "Caddyfile", "environment.json", "manifest.json",
+    }  # fmt: skip
+    assert (folder / "environment.json").stat().st_mode & 0o777 == 0o600
+    manifest = (folder / "manifest.json").read_text()
+    assert "s3cret" not in manifest
+    assert json.loads(manifest)["who"] == "ada@laptop"
+    assert (bench.machine.state / "current").resolve() == folder
+
+
+def test_secrets_reach_compose_in_its_environment_and_never_a_command_line(bench: Bench) -> None:
+    bench.deploy(request())
+    assert not any("s3cret" in line for line in [*bench.commands.ran, *bench.said])
+    assert any(each.get("TOKEN") == "s3cret-token" for each in bench.commands.environments)
+
+
+def test_the_same_release_again_does_nothing(bench: Bench) -> None:
+    bench.deploy(request())
+    bench.commands.ran.clear()
+    result = bench.deploy(request())
+    assert result["changed"] is False
+    assert bench.commands.steps() == []
+
+
+def test_the_same_release_is_started_again_when_it_is_not_well(bench: Bench) -> None:
+    bench.deploy(request())
+    bench.commands.ran.clear()
+    bench.probe.sick.add(20001)
+    with pytest.raises(DeployError):
+        bench.deploy(request())
+    assert "up" in [step.split()[0] for step in bench.commands.steps()]
+
+
+def test_another_secret_is_another_release(bench: Bench) -> None:
+    first, second = request(), request()
+    second["secrets"] = {"TOKEN": "another"}
+    assert bench.deploy(first)["release"] != bench.deploy(second)["release"]
+
+
+def test_an_id_tells_nothing_about_a_weak_secret(bench: Bench, tmp_path: Path) -> None:
+    other = Store(tmp_path / "other")
+    (tmp_path / "other").mkdir()
+    assert other.release_id(request()) != bench.store().release_id(request())
+
+
+def test_a_failing_job_stops_before_any_service_is_replaced(bench: Bench) -> None:
+    bench.deploy(request(1))
+    bench.commands.ran.clear()
+    bench.commands.failing[" run --rm"] = ["migration 7 failed"]
+    with pytest.raises(DeployError, match=r"job migrate failed .*version 1.0.0 serves again"):
+        bench.deploy(request(2))
+    ups = [line for line in bench.commands.ran if " up --detach" in line]
+    assert all("r-000001" in line for line in ups)
+    assert bench.store().current() == bench.store()._linked("current")
+    assert (bench.machine.state / "current").resolve() == bench.release(request(1))
+
+
+def test_a_release_that_does_not_start_gives_way_to_the_one_before(bench: Bench) -> None:
+    bench.deploy(request(1))
+    bench.commands.containers = [
+        {"Service": "web", "Name": "app-web-1", "State": "restarting", "ExitCode": 3}
+    ]
+    bench.commands.failing = {"r-000002": ["container app-web-1 is unhealthy"]}
+    bench.commands.failing = {f"{bench.release(request(2)).name}/compose.yaml up": ["unhealthy"]}
+    with pytest.raises(DeployError, match="service web is restarting, exit code 3"):
+        bench.deploy(request(2))
+    assert "r-000001" in [line for line in bench.commands.ran if " up --detach" in line][-1]
+    assert (bench.machine.state / "current").resolve() == bench.release(request(1))
+
+
+def test_memory_is_named_when_a_container_was_killed_for_it(bench: Bench) -> None:
+    bench.commands.containers = [
+        {"Service": "web", "Name": "app-web-1", "State": "exited", "ExitCode": 137}
+    ]
+    bench.commands.failing = {" up --detach": ["exited (137)"], "docker inspect": ["true 4"]}
+    with pytest.raises(DeployError, match="killed: out of memory"):
+        bench.deploy(request())
+
+
+def test_a_sick_service_gives_way_and_the_old_routes_come_back(bench: Bench) -> None:
+    bench.deploy(request(1))
+    bench.probe.sick.add(20002)
+    sick = request(2, targets=[{"service": "web", "port": 20002, "path": "/healthz"}])
+    with pytest.raises(DeployError, match="web is not well: /healthz gave status 503"):
+        bench.deploy(sick)
+    assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
+
+
+def test_a_route_that_answers_wrongly_gives_way(bench: Bench) -> None:
+    bench.deploy(request(1))
+    bench.probe.public_status = 502
+    with pytest.raises(DeployError, match="through the web server"):
+        bench.deploy(request(2))
+    assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
+
+
+def test_a_certificate_that_is_late_stops_nothing(bench: Bench) -> None:
+    bench.probe.has_certificate = False
+    result = bench.deploy(request())
+    assert result["tls"] == "pending"
+    assert any("no certificate yet" in line for line in bench.said)
+
+
+def test_an_image_that_cannot_be_had_changes_nothing(bench: Bench) -> None:
+    bench.deploy(request(1))
+    bench.commands.ran.clear()
+    bench.commands.failing = {
+        "image inspect": ["no such image"],
+        "docker pull": ["denied: access forbidden"],
+    }
+    with pytest.raises(DeployError, match="what ran before was not touched") as error:
+        bench.deploy(request(2))
+    assert "registryPassword" in error.value.remedy
+    assert bench.commands.steps() == ["pull"]
+
+
+def test_a_passing_fault_of_a_registry_is_tried_again(bench: Bench) -> None:
+    bench.commands.failing = {"image inspect": ["none"], "docker pull": ["i/o timeout"]}
+    with pytest.raises(DeployError):
+        bench.deploy(request())
+    assert bench.commands.steps() == ["pull", "pull", "pull"]
+
+
+def test_a_full_disk_is_refused_before_anything_changes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(bench.machine.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1024**2))
+    with pytest.raises(DeployError, match="only 1 MiB are free"):
+        bench.deploy(request())
+    assert bench.commands.ran == []
+
+
+def test_a_missing_data_volume_stops_a_deploy(bench: Bench) -> None:
+    facts = bench.machine.root / "etc/deployment-flow/server.conf"
+    facts.parent.mkdir(parents=True)
+    facts.write_text("VOLUME=/dev/disk/by-id/x\nFINGERPRINT=cafe\n")
+    with pytest.raises(DeployError, match="not mounted at /data; nothing was changed"):
+        bench.deploy(request())
+    assert not (bench.machine.data / "db").exists()
+
+
+def test_folders_for_data_are_made_and_kept(bench: Bench) -> None:
+    (bench.machine.data / "db").mkdir(parents=True)
+    (bench.machine.data / "db/file").write_text("kept")
+    bench.deploy(request())
+    assert (bench.machine.data / "db/file").read_text() == "kept"
+
+
+def test_the_password_is_hashed_once_a_release_and_read_from_stdin(bench: Bench) -> None:
+    asked = request(files={"compose.yaml": "", "Caddyfile": "demo @PASSWORD_HASH@\n"})
+    asked["auth"] = {"password": "open sesame"}
+    bench.deploy(asked)
+    bench.deploy(asked)
+    assert bench.commands.stdin == ["open sesame\n"]
+    assert (bench.machine.caddy / "Caddyfile").read_text() == "demo $2a$14$hash\n"
+
+
+def test_a_registry_credential_is_kept_for_later_pulls(bench: Bench) -> None:
+    asked = request()
+    asked["registry"] = {"server": "ghcr.io", "username": "u", "password": "p4ssword"}
+    bench.deploy(asked)
+    config = bench.machine.docker_config / "config.json"
+    assert json.loads(config.read_text()) == {"auths": {"ghcr.io": {"auth": "dTpwNHNzd29yZA=="}}}
+    assert config.stat().st_mode & 0o777 == 0o600
+    assert not any("p4ssword" in line for line in bench.commands.ran)
+
+
+def test_old_releases_and_their_images_go_and_the_last_ones_stay(bench: Bench) -> None:
+    for number in range(1, 8):
+        bench.deploy(request(number))
+    kept = sorted(each.name[:8] for each in (bench.machine.state / "releases").iterdir())
+    assert kept == [f"r-{number:06}" for number in range(3, 8)]
+    removed = [line.split()[-1] for line in bench.commands.ran if "image rm" in line]
+    assert removed == [f"registry.example/web@sha256:{number:064}" for number in (1, 2)]
+
+
+def test_a_boot_brings_up_the_current_release_whatever_was_half_done(bench: Bench) -> None:
+    bench.deploy(request(1))
+    (bench.machine.caddy / "Caddyfile").write_text("# half of 2\n")
+    bench.commands.ran.clear()
+    bench.deployer().boot()
+    assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
+    assert "r-000001" in next(line for line in bench.commands.ran if " up --detach" in line)
+
+
+def test_a_boot_before_the_first_release_does_nothing(bench: Bench) -> None:
+    bench.deployer().boot()
+    assert bench.commands.ran == []
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        {"id": "../../etc"},
+        {"files": {"compose.yaml": "", "Caddyfile": "", "../x": ""}},
+        {"files": {"compose.yaml": ""}},
+        {"data": ["../db"]},
+        {"jobs": ["--help"]},
+    ],
+)
+def test_names_that_reach_outside_are_refused(bundle: dict[str, Any]) -> None:
+    with pytest.raises(DeployError):
+        check_request(request(**bundle))
+
+
+def test_another_protocol_is_refused_with_the_remedy() -> None:
+    with pytest.raises(DeployError) as error:
+        check_request({**request(), "protocol": 2})
+    assert "pulumi up" in error.value.remedy
