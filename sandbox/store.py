@@ -39,6 +39,10 @@ class Store:
     """
 
     def __init__(self, path: Path | None = None) -> None:
+        if path is not None:
+            # User data and password hashes are in it.
+            path.touch(mode=0o600)
+            path.chmod(0o600)
         self._lock = threading.RLock()
         self._depth = 0
         self._connection = sqlite3.connect(

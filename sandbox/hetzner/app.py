@@ -75,10 +75,7 @@ def _route(gateway: Gateway, endpoint: Endpoint) -> Route:
     return Route("/v1" + endpoint.path, answer, methods=[endpoint.method])
 
 
-async def _unknown(_request: Request, error: Exception) -> Response:
-    """What no file answers, in the API's own words."""
-    if isinstance(error, HTTPException) and error.status_code == 405:
-        refusal = ApiError("method_not_allowed", "method not allowed")
-    else:
-        refusal = ApiError("not_found", "path not found")
+async def _unknown(_request: Request, _error: Exception) -> Response:
+    """What no file answers, in the API's own words; a wrong method is no path either."""
+    refusal = ApiError("not_found", "path not found")
     return JSONResponse(refusal.body(), refusal.status)

@@ -10,7 +10,6 @@ STATUS = {
     "resource_limit_exceeded": 403,
     "not_found": 404,
     "firewall_resource_not_found": 404,
-    "method_not_allowed": 405,
     "uniqueness_error": 409,
     "conflict": 409,
     "resource_unavailable": 412,

@@ -174,7 +174,7 @@ class Jobs:
         """Do one action's work; whether the next may follow."""
         action = self._store.get("action", number)
         if action is None or action["status"] != "running":
-            return False
+            return action is not None and action["status"] == "success"
         error: dict[str, str] | None = None
         try:
             cloud.faults.hold(action, self._closing)

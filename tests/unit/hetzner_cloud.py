@@ -48,6 +48,7 @@ class Cloud:
     hosts: NullHosts
     faults: Faults
     raw: httpx.Client = field(init=False)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.raw = self.http("d" * 64)
@@ -64,7 +65,9 @@ class Cloud:
     def http(self, token: str) -> httpx.Client:
         """A plain HTTP client below /v1."""
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.Client(base_url=f"{self.url}/v1", headers=headers, timeout=20)
+        client = httpx.Client(base_url=f"{self.url}/v1", headers=headers, timeout=20)
+        self.clients.append(client)
+        return client
 
     def server(self, name: str = "web", **more: Any) -> Any:
         """A server that is up (or, with start_after_create=False, made)."""
@@ -129,7 +132,8 @@ def serving(
     try:
         yield cloud
     finally:
-        cloud.raw.close()
+        for client in cloud.clients:
+            client.close()
         cloud.faults.close()
         app.state.cloud.jobs.close()
     assert app.state.violations.found == []
