@@ -17,6 +17,7 @@ from docker.errors import DockerException
 
 from sandbox import credentials
 from sandbox.hetzner.app import create_app
+from sandbox.hetzner.machines import note_power
 from sandbox.hetzner.resources.zones import new_zone
 from sandbox.hosts import container as description
 from sandbox.hosts import docker_daemon, network
@@ -56,9 +57,11 @@ def run(directory: Path, *, validate: bool = False) -> None:
     stop_dns = dns_server.start((network.GATEWAY4, network.GATEWAY6), 53, store)
     _in_thread(_metadata_server(store).run)
     hosts.resume()
+    for server in store.all("server"):
+        note_power(store, hosts, server["id"])
 
     ended = threading.Event()
-    _in_thread(lambda: _watch_servers(hosts, ended))
+    _in_thread(lambda: _watch_servers(hosts, store, ended))
     _in_thread(lambda: _repeat(hosts.check, _FIREWALLS_EVERY, ended))
     _in_thread(lambda: _repeat(lambda: _publish_names(store), _NAMES_EVERY, ended))
 
@@ -104,7 +107,7 @@ def _publish_names(store: Store) -> None:
     hosts_file.write({**services, **zones.address_names(store)})
 
 
-def _watch_servers(hosts: DockerHosts, ended: threading.Event) -> None:
+def _watch_servers(hosts: DockerHosts, store: Store, ended: threading.Event) -> None:
     """Tell `hosts` of containers that end by themselves, through daemon restarts too."""
     filters = {"type": "container", "event": "die", "label": description.LABEL}
     with ThreadPoolExecutor(8) as pool:
@@ -113,15 +116,16 @@ def _watch_servers(hosts: DockerHosts, ended: threading.Event) -> None:
                 for event in docker.from_env().events(decode=True, filters=filters):
                     attributes = event["Actor"]["Attributes"]
                     number, code = attributes[description.LABEL], attributes.get("exitCode", "0")
-                    pool.submit(_tell, hosts, int(number), int(code))
+                    pool.submit(_tell, hosts, store, int(number), int(code))
             except DockerException as error:
                 log.warning("docker's events ended: %s", error)
             ended.wait(1.0)
 
 
-def _tell(hosts: DockerHosts, server_id: int, exit_code: int) -> None:
+def _tell(hosts: DockerHosts, store: Store, server_id: int, exit_code: int) -> None:
     try:
         hosts.server_ended(server_id, exit_code)
+        note_power(store, hosts, server_id)
     except Exception:
         log.exception("server %s ended and was not started again", server_id)
 

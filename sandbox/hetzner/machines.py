@@ -2,8 +2,8 @@
 
 from sandbox.hetzner import addresses, catalogue, labels
 from sandbox.hetzner.cloud import Cloud
-from sandbox.hetzner.jobs import job, server_of
-from sandbox.hosts.interface import HostSpec, Rule
+from sandbox.hetzner.jobs import LOCKING, job, server_of
+from sandbox.hosts.interface import Hosts, HostSpec, Rule
 from sandbox.store import Record, Store
 
 
@@ -67,6 +67,18 @@ def rules_of(store: Store, server: Record) -> tuple[Rule, ...] | None:
         for firewall in firewalls
         for rule in firewall["rules"]
     )
+
+
+def note_power(store: Store, hosts: Hosts, number: int) -> None:
+    """Write what a server is doing that was switched from inside, not by an action."""
+    state = hosts.state(number)
+    with store.transaction():
+        server = store.get("server", number)
+        if server is None or state == "missing":
+            return
+        switching = any(entry["command"] in LOCKING for entry in server["busy"])
+        if not switching and server["status"] in ("running", "off"):
+            store.change("server", number, status=state)
 
 
 def _server(cloud: Cloud, action: Record) -> Record:

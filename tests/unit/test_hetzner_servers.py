@@ -8,6 +8,7 @@ from hcloud.placement_groups import PlacementGroup
 from hcloud.server_types import ServerType
 from hcloud.servers import ServerCreatePublicNetwork
 
+from sandbox.hetzner.machines import note_power
 from tests.unit.hetzner_cloud import FSN1, KEY, Cloud, refused
 from tests.unit.hetzner_cloud import cloud as cloud
 
@@ -272,3 +273,12 @@ def test_what_the_sandbox_lacks_says_so(cloud: Cloud) -> None:
         params={"type": "cpu", "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T01:00:00Z"},
     )
     assert metrics.json()["metrics"]["time_series"] == {}
+
+
+def test_a_server_switched_off_from_inside_is_seen_off(cloud: Cloud) -> None:
+    server = cloud.server()
+    cloud.hosts.states[server.id] = "off"
+    note_power(cloud.store, cloud.hosts, server.id)
+    server.reload()
+    assert server.status == "off"
+    note_power(cloud.store, cloud.hosts, 1)
