@@ -70,17 +70,13 @@ def _follow(
 ) -> dict[str, object]:
     last = ""
     try:
-        while (
-            line := session.next_line(min(SILENCE_SECONDS, until - time.monotonic()))
-        ) is not None:
+        for line in session.lines(SILENCE_SECONDS, until):
             message = _parse(line)
             if "log" in message:
                 last = str(message["log"])
                 report(last)
             if "result" in message:
                 return _result(connection, message["result"])
-            if time.monotonic() > until:
-                raise SessionError("timeout", "the hand-over's own deadline has passed")
         error = session.failure()
     except SessionError as caught:
         error = caught

@@ -119,9 +119,7 @@ def _follow(connection: Connection, session: Session, report: Report) -> dict[st
     """Pass lines on until the result comes. A lost session is an error: the next run repeats."""
     until = time.monotonic() + INSTALL_SECONDS
     try:
-        while (
-            line := session.next_line(min(SILENCE_SECONDS, until - time.monotonic()))
-        ) is not None:
+        for line in session.lines(SILENCE_SECONDS, until):
             if line.startswith(RESULT):
                 result = json.loads(line[len(RESULT) :])
                 return {"software": fingerprint(), **result}

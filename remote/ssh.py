@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,24 @@ class Session:
             return self._lines.get(timeout=max(seconds, 0.01))
         except queue.Empty:
             raise SessionError("timeout", f"nothing was heard for {seconds:.0f} s") from None
+
+    def lines(self, silence: float, until: float) -> Iterator[str]:
+        """Lines to the end. Raises SessionError after `silence` seconds without one, and at
+        `until` (monotonic), however much is still being said."""
+        while True:
+            left = until - time.monotonic()
+            if left > 0:
+                try:
+                    line = self.next_line(min(silence, left))
+                except SessionError:
+                    if silence < left:
+                        raise
+                    continue
+                if line is None:
+                    return
+                yield line
+            else:
+                raise SessionError("timeout", "it did not end before the deadline")
 
     def complaints(self) -> str:
         """What ssh itself (and the remote shell) said on stderr, at most 16 KiB of it."""
