@@ -21,7 +21,7 @@ POWER = {
     "reboot": "reboot_server",
     "reset": "reset_server",
 }
-NEED_RUNNING = ("reboot", "reset", "shutdown")
+NEED_RUNNING = ("reboot", "reset")
 
 
 def _begin(call: Call, server: Record, command: str, **args: object) -> Answer:

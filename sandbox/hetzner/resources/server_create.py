@@ -96,6 +96,7 @@ def create_server(call: Call) -> Answer:
     """A new server, booted unless `start_after_create` is false."""
     body = call.body
     check_hostname(body["name"])
+    call.unique_name("server", body["name"])
     labels.check(body.get("labels") or {})
     user_data = body.get("user_data") or ""
     if len(user_data.encode()) > LONGEST_USER_DATA:
@@ -116,7 +117,6 @@ def create_server(call: Call) -> Answer:
     if body.get("placement_group") is not None:
         group = call.find("placement_group", body["placement_group"])
         placement_groups.check_room(call.store, group)
-    call.unique_name("server", body["name"])
     call.cloud.faults.check_capacity(call.project, kind["name"], location)
 
     password, hashed = (None, None) if keys else new_root_password()
