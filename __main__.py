@@ -12,7 +12,7 @@ from components.environment import Environment
 now = time.time()
 stage = settings.load(now)
 last = record.read()
-where = plan.location(stage, last)
+where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
 release = plan.release(stage, last)
 expires = settings.expiry(

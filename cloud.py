@@ -1,10 +1,11 @@
-"""What the Hetzner project can give a new server: asked once, before anything is registered.
+"""What the Hetzner project has and can give: asked once, before anything is registered.
 
-A server that exists stays where it is and asks nothing.
+Only for a stack whose state holds no server; one that does asks nothing.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 import pulumi
 
@@ -15,30 +16,20 @@ class CloudError(pulumi.RunError):
     """Hetzner cannot give what the settings ask for, or cannot be asked; nothing was changed."""
 
 
+@dataclass(frozen=True)
+class Orphan:
+    """A server of this stack that its state does not know: its making was cut short."""
+
+    id: str
+    location: str
+
+
 def place(*, token: str, endpoint: str, server_type: str, locations: Sequence[str]) -> str:
     """The first of `locations` where `server_type` is sold now.
 
     Raises CloudError when there is none, or the API does not answer.
     """
-    # Only a first `up` needs the client, and importing it costs a third of a second.
-    import requests
-    from hcloud import APIException, Client
-
-    client = Client(
-        token=token,
-        api_endpoint=endpoint,
-        application_name="deployment-flow",
-        timeout=TIMEOUT_SECONDS,
-    )
-    try:
-        found = client.server_types.get_by_name(server_type)
-    except APIException as error:
-        raise CloudError(_refused(endpoint, error)) from None
-    except requests.RequestException as error:
-        raise CloudError(
-            f"{endpoint} does not answer ({type(error).__name__}). Nothing was changed. "
-            "Next: check the network and https://status.hetzner.com, then run the command again."
-        ) from None
+    found = _ask(token, endpoint, lambda client: client.server_types.get_by_name(server_type))
     if found is None:
         raise CloudError(
             f"Hetzner sells no server type {server_type}. Nothing was changed. "
@@ -57,6 +48,47 @@ def place(*, token: str, endpoint: str, server_type: str, locations: Sequence[st
         f"Server type {server_type} is in none of {', '.join(locations)}; {elsewhere}. "
         "Nothing was changed. Next: pulumi config set serverType, or --path 'locations[0]'."
     )
+
+
+def orphan(*, token: str, endpoint: str, name: str, addresses: Collection[str]) -> Orphan | None:
+    """The server of that name that holds one of `addresses` (ids of primary IPs of the state).
+
+    The addresses are the proof that it is this state's: a name and labels could be another's,
+    of the same stack kept in another backend. Raises CloudError as `place` does.
+    """
+    found = _ask(token, endpoint, lambda client: client.servers.get_by_name(name))
+    if found is None or found.id is None:
+        return None
+    public = found.public_net
+    own = {str(each.id) for each in (public.primary_ipv4, public.primary_ipv6) if each}
+    if not own & set(addresses):
+        return None
+    return Orphan(id=str(found.id), location=str(found.location.name))
+
+
+_Answer = TypeVar("_Answer")
+
+
+def _ask(token: str, endpoint: str, question: Callable[[Any], _Answer]) -> _Answer:
+    # Only a first `up` needs the client, and importing it costs a third of a second.
+    import requests
+    from hcloud import APIException, Client
+
+    client = Client(
+        token=token,
+        api_endpoint=endpoint,
+        application_name="deployment-flow",
+        timeout=TIMEOUT_SECONDS,
+    )
+    try:
+        return question(client)
+    except APIException as error:
+        raise CloudError(_refused(endpoint, error)) from None
+    except requests.RequestException as error:
+        raise CloudError(
+            f"{endpoint} does not answer ({type(error).__name__}). Nothing was changed. "
+            "Next: check the network and https://status.hetzner.com, then run the command again."
+        ) from None
 
 
 def _refused(endpoint: str, error: Exception) -> str:

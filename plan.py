@@ -56,29 +56,48 @@ class Kept:
         return asdict(self)
 
 
-def location(settings: Settings, last: Record) -> str:
-    """Where the server is or will be; "given" for a machine that exists.
+@dataclass(frozen=True)
+class Place:
+    """Where the server is or will be."""
 
-    What exists stays where it is, whatever the order of `locations` says now. Raises
-    cloud.CloudError when no configured location has room.
+    location: str
+    """A Hetzner location; "given" for a machine that exists."""
+    adopt: str | None = None
+    """Id of this stack's own server where its state lost it."""
+
+
+def place(settings: Settings, last: Record) -> Place:
+    """Where this stack's server goes, or is. Raises cloud.CloudError when there is no room.
+
+    What exists stays where it is, whatever the order of `locations` says now.
     """
     if settings.given_host is not None:
-        return GIVEN
+        return Place(GIVEN)
+    server, addresses = last.find("Server"), last.find("PrimaryIp")
+    token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
+    if not server and addresses:
+        # The last `up` was cut short while it made the server: it may be there all the same.
+        found = cloud.orphan(
+            token=token,
+            endpoint=settings.hcloud_endpoint,
+            name=naming.resource_name(settings.project, settings.stack),
+            addresses=[str(each.properties.get("id")) for each in addresses],
+        )
+        if found is not None:
+            return Place(found.location, adopt=found.id)
     # An `up` that never finished left nothing worth staying for: it may move on to a location
     # that has room. After that the volume and the addresses say where.
-    held = [*last.find("Server")]
-    if last.outputs:
-        held += [*last.find("Volume"), *last.find("PrimaryIp")]
-    for each in held:
+    for each in (*server, *last.find("Volume"), *addresses) if last.outputs else server:
         where = each.properties.get("location")
         if where in settings.locations:
-            return str(where)
-    token = settings.hcloud_token
-    return cloud.place(
-        token=token.get_secret_value() if token else "",
-        endpoint=settings.hcloud_endpoint,
-        server_type=settings.server_type,
-        locations=settings.locations,
+            return Place(str(where))
+    return Place(
+        cloud.place(
+            token=token,
+            endpoint=settings.hcloud_endpoint,
+            server_type=settings.server_type,
+            locations=settings.locations,
+        )
     )
 
 
@@ -110,13 +129,11 @@ def _worth_keeping(found: Recorded | None, finished: bool) -> guard.Properties |
     return found.properties
 
 
-def problems(settings: Settings, last: Record, where: str) -> list[guard.Problem]:
-    """Everything this `up` would lose; a demo may lose anything."""
-    if not settings.holds_data:
-        return []
+def problems(settings: Settings, last: Record, where: Place) -> list[guard.Problem]:
+    """Everything this `up` would lose."""
     made = settings.given_host is None
     wanted = guard.Wanted(
-        location=where if made else None,
+        location=where.location if made else None,
         image=settings.image if made else None,
         volume_size=settings.volume_size,
         zone=settings.zone,
@@ -125,9 +142,14 @@ def problems(settings: Settings, last: Record, where: str) -> list[guard.Problem
     return guard.compare(held(last), wanted)
 
 
-def check(settings: Settings, last: Record, where: str) -> list[guard.Problem]:
-    """The problems this `up` was allowed to have. Raises Refused when one is not confirmed."""
+def check(settings: Settings, last: Record, where: Place) -> list[guard.Problem]:
+    """The problems this `up` was allowed to have. Raises Refused when one is not confirmed.
+
+    A demo may lose anything: it is single use.
+    """
     found = problems(settings, last, where)
+    if not settings.holds_data:
+        return found
     open_ones = guard.unconfirmed(found, settings.confirm)
     if open_ones:
         raise Refused(guard.refusal(settings.stack, open_ones, settings.confirm))
@@ -188,7 +210,7 @@ def _newest(
 
 def arguments(
     settings: Settings,
-    where: str,
+    where: Place,
     kept: Kept,
     expires: int | None,
     allowed: list[guard.Problem],
@@ -247,9 +269,10 @@ def _registry(settings: Settings) -> pulumi.Output[Mapping[str, str] | None]:
 
 
 def _server(
-    settings: Settings, where: str, expires: int | None, allowed: list[guard.Problem]
+    settings: Settings, where: Place, expires: int | None, allowed: list[guard.Problem]
 ) -> ServerArgs:
     given = settings.given_host
+    lost = {each.kind for each in allowed}
     return ServerArgs(
         resource_name=naming.resource_name(settings.project, settings.stack),
         labels=labels.labels(
@@ -261,14 +284,15 @@ def _server(
         ),
         server_type=settings.server_type,
         image=settings.image,
-        location=where,
+        location=where.location,
         volume_size=settings.volume_size,
         admin_keys=settings.admin_keys,
         ssh_from=settings.ssh_from,
-        keeps_first_boot=settings.holds_data and not allowed,
-        protects_data=settings.protected and not allowed,
-        protects_server=settings.protected and settings.stage == "prod" and not allowed,
+        keeps_first_boot="server" not in lost,
+        protects_data=settings.protected and not lost & {"volume", "address"},
+        protects_server=settings.protected and settings.stage == "prod" and "server" not in lost,
         clean_shutdown=settings.holds_data,
+        adopt_server=where.adopt,
         given_host=None
         if given is None
         else {

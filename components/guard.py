@@ -7,8 +7,9 @@ engine's own protection speaks only when the first changes are made already.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
+Kind = Literal["server", "volume", "address", "zone"]
 Properties = Mapping[str, Any]
 """A resource's outputs, in the provider's own spelling."""
 
@@ -42,6 +43,7 @@ class Held:
 class Problem:
     """One thing that would be lost, why, and the word that allows it."""
 
+    kind: Kind
     setting: str
     """The key that causes it."""
     loses: str
@@ -103,6 +105,7 @@ def _server(held: Held, wanted: Wanted) -> list[Problem]:
 
     def problem(setting: str, because: str) -> Problem:
         return Problem(
+            kind="server",
             setting=setting,
             loses=_called("server", server),
             because=because,
@@ -139,6 +142,7 @@ def _volume(held: Held, wanted: Wanted) -> list[Problem]:
         return []
     return [
         Problem(
+            kind="volume",
             setting=setting,
             loses=_called("the data on volume", volume),
             because=because,
@@ -160,6 +164,7 @@ def _addresses(held: Held, wanted: Wanted) -> list[Problem]:
             continue
         found.append(
             Problem(
+                kind="address",
                 setting=setting,
                 loses=_called(f"address {address.get('ipAddress')}", address),
                 because=because,
@@ -174,6 +179,7 @@ def _addresses(held: Held, wanted: Wanted) -> list[Problem]:
 def _zone(held: Held, wanted: Wanted) -> list[Problem]:
     return [
         Problem(
+            kind="zone",
             setting="zone",
             loses=f"the names of this stage in zone {zone}",
             because=f"{zone} → {wanted.zone or 'none'}",

@@ -15,9 +15,11 @@ from components.keys import KeyPair
 
 SSH_PORT = 22
 ANYWHERE = ("0.0.0.0/0", "::/0")
-# A new image, key or first-boot script must not replace a server that holds data
-# (terraform-provider-hcloud#372): a rebuild is a command of its own.
-FIRST_BOOT_PROPERTIES = ["userData", "sshKeys", "image"]
+# A new key or first-boot script must not replace a server (terraform-provider-hcloud#372): what
+# they change reaches a running one through `Provision`. publicNets: where the state does not
+# know a server's addresses (it was adopted), the provider would delete the ones it has. image is
+# for plan.check, which asks first.
+FIRST_BOOT_PROPERTIES = ["userData", "sshKeys", "publicNets", "image"]
 
 
 class Connection(TypedDict):
@@ -59,13 +61,15 @@ class ServerArgs(TypedDict):
     ssh_from: Sequence[str]
     """CIDRs that may open SSH; empty for any."""
     keeps_first_boot: bool
-    """A changed image, key or first-boot script does not replace the server."""
+    """What takes effect at first boot only (image, keys, script) does not replace the server."""
     protects_data: bool
     """The engine refuses to delete or replace volume and addresses."""
     protects_server: bool
     """Hetzner and the engine refuse to delete the server, the volume and the addresses."""
     clean_shutdown: bool
     """A server is shut down before it is deleted."""
+    adopt_server: NotRequired[str | None]
+    """Hetzner's id of this stack's own server that the state does not know."""
     given_host: NotRequired[GivenHostArgs | None]
 
 
@@ -307,6 +311,7 @@ class Server(pulumi.ComponentResource):
                 parent=self,
                 protect=args["protects_server"],
                 ignore_changes=FIRST_BOOT_PROPERTIES if args["keeps_first_boot"] else None,
+                import_=args.get("adopt_server"),
                 # A destroy deletes the server first, and with it the attachment.
                 depends_on=[] if volume is None else [volume],
             ),
