@@ -13,6 +13,7 @@ from sandbox.lifecycle import Sandbox
 from tests.sandbox.conftest import Cloud, ipv4, ipv6
 
 EVERYBODY = ["0.0.0.0/0", "::/0"]
+UNTIL_SERVED = "timeout 20 sh -c 'until curl -sf localhost:8080; do sleep .2; done'"
 SSH = FirewallRule("in", "tcp", source_ips=EVERYBODY, port="22")
 
 
@@ -41,6 +42,7 @@ def guarded(sandbox: Sandbox, cloud: Cloud, base_image: str) -> Iterator[BoundSe
         f"chroot /host {serve} 80 && systemd-run -q --unit own {serve} 9090",
         seconds=120,
     )
+    cloud.run(ipv4(server), UNTIL_SERVED)
     yield server
     server.delete().wait_until_finished()
 
@@ -89,7 +91,7 @@ def test_a_firewall_holds_after_a_reboot(
     cloud.wait(ipv4(guarded))
     assert not is_open(ipv4(guarded), 8080)
     set_rules(rules, SSH, FirewallRule("in", "tcp", source_ips=EVERYBODY, port="8000-8100"))
-    cloud.run(ipv4(guarded), "timeout 20 sh -c 'until curl -s localhost:8080; do sleep .2; done'")
+    cloud.run(ipv4(guarded), UNTIL_SERVED)
     assert is_open(ipv4(guarded), 8080)
     assert is_open(ipv6(guarded), 8080)
 
@@ -99,7 +101,7 @@ def test_a_rule_holds_for_its_sources_only(
 ) -> None:
     here = [f"{network.GATEWAY4}/32", f"{network.GATEWAY6}/128"]
     set_rules(rules, SSH, FirewallRule("in", "tcp", source_ips=here, port="8080"))
-    cloud.run(ipv4(guarded), "timeout 20 sh -c 'until curl -s localhost:8080; do sleep .2; done'")
+    cloud.run(ipv4(guarded), UNTIL_SERVED)
     for address in (ipv4(guarded), ipv6(guarded)):
         assert is_open(address, 8080)
         knock = f"timeout 2 bash -c '< /dev/tcp/{address}/8080' 2>/dev/null || echo closed"

@@ -83,7 +83,7 @@ def test_a_server_switched_off_from_inside_stays_off(cloud: Cloud, machine: Boun
 
 
 def test_a_bigger_type_gives_more_memory(cloud: Cloud, machine: BoundServer) -> None:
-    limit = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
+    limit = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes 2>/dev/null || cat memory.max"
     assert cloud.run(ipv4(machine), limit) == str(4 << 30)
     machine.shutdown().wait_until_finished()
     wait_for(cloud, machine, "off")
