@@ -42,3 +42,9 @@ def update_image(call: Call) -> Answer:
 def delete_image(call: Call) -> Answer:
     """Refused, as for every system image."""
     raise ApiError("forbidden", f"image '{_image(call)['name']}' is a system image")
+
+
+@routes.post("/images/{id}/actions/change_protection")
+def change_protection(call: Call) -> Answer:
+    """Refused, as for every system image."""
+    raise ApiError("forbidden", f"image '{_image(call)['name']}' is a system image")
