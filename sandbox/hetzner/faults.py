@@ -23,7 +23,8 @@ always), `after` lets that many pass first. `do` is one of:
     {"fail_action": "create_server", "code": "…", "message": "…"}
         an action of this command ends in an error without its work being done.
     {"unavailable": {"server_type": "cx*", "location": "fsn1"}}
-        servers of this type in this location answer `resource_unavailable`.
+        servers of this type in this location answer `resource_unavailable`, and the
+        list of server types says so; with "sudden": true it does not.
     {"cut_network": "name-*", "seconds": 30}
     {"refuse_ssh": "name-*", "seconds": 120}
         servers of this name, those there are and those that boot later, cannot be
@@ -32,6 +33,8 @@ always), `after` lets that many pass first. `do` is one of:
 
 import threading
 import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -46,17 +49,31 @@ ON_HOSTS = ("cut_network", "refuse_ssh")
 KINDS = (*ON_REQUESTS, *ON_ACTIONS, *ON_HOSTS, "unavailable")
 
 
+@dataclass
+class Counts:
+    """How often a fault was matched, and how often it struck."""
+
+    seen: int = 0
+    hits: int = 0
+
+
 def kind_of(fault: Record) -> str:
     """Which of `KINDS` a fault is."""
     return next(kind for kind in KINDS if kind in fault["do"])
 
 
 class Faults:
-    """The faults in force; they are kept in the store."""
+    """The faults in force; they are kept in the store, but for their counts.
+
+    A count must hold though the request it was made in is refused and its
+    transaction undone; it starts again with the process.
+    """
 
     def __init__(self, store: Store, hosts: Hosts) -> None:
         self._store = store
         self._hosts = hosts
+        self._lock = threading.Lock()
+        self._counts: defaultdict[int, Counts] = defaultdict(Counts)
 
     def add(self, given: dict[str, Any]) -> Record:
         """Put one in force; raises `invalid_input` for one not understood."""
@@ -73,8 +90,6 @@ class Faults:
             "count": given.get("count"),
             "after": given.get("after", 0),
             "do": do,
-            "seen": 0,
-            "hits": 0,
             "since": time.time(),
             "servers": [],
         }
@@ -82,11 +97,12 @@ class Faults:
         if kind_of(added) in ON_HOSTS:
             for server in self._store.all("server"):
                 self._strike_host(added, server)
-        return self._store.get("fault", added["id"]) or added
+        return next(fault for fault in self.all() if fault["id"] == added["id"])
 
     def all(self) -> list[Record]:
         """Those in force, oldest first."""
-        return self._store.all("fault")
+        faults = self._store.all("fault")
+        return [{**fault, **asdict(self._counts[fault["id"]])} for fault in faults]
 
     def remove(self, number: int | None = None) -> None:
         """End one, or all; what they did to hosts is undone."""
@@ -102,13 +118,18 @@ class Faults:
         """The faults that strike this request."""
         return self._struck(ON_REQUESTS, method=method, path=path, project=project)
 
+    def announced_unavailable(self, project: str, server_type: str, location: str) -> bool:
+        """Whether the catalogue is to say that this type is sold out here."""
+        return any(
+            _names(fault, server_type, location) and not fault["do"].get("sudden")
+            for fault in self._struck(("unavailable",), project=project, peek=True)
+            if fault["count"] is None or fault["hits"] < fault["count"]
+        )
+
     def check_capacity(self, project: str, server_type: str, location: str) -> None:
         """Raise `resource_unavailable` when there is to be no room."""
         for fault in self._struck(("unavailable",), project=project, peek=True):
-            where = fault["do"]["unavailable"]
-            hit = fnmatchcase(server_type, where.get("server_type", "*"))
-            hit = hit and fnmatchcase(location, where.get("location", "*"))
-            if hit and self._strike(fault):
+            if _names(fault, server_type, location) and self._strike(fault):
                 message = f"error during placement (no {server_type} left in {location})"
                 raise ApiError("resource_unavailable", message)
 
@@ -150,16 +171,14 @@ class Faults:
 
     def _strike(self, fault: Record) -> bool:
         """Count a match; whether the fault takes effect this time."""
-        with self._store.transaction():
-            now = self._store.get("fault", fault["id"])
-            if now is None:
-                return False
-            spent = now["count"] is not None and now["hits"] >= now["count"]
-            over = time.time() > now["since"] + now["do"].get("rate_limit", float("inf"))
-            early = now["seen"] < now["after"]
+        with self._lock:
+            counts = self._counts[fault["id"]]
+            spent = fault["count"] is not None and counts.hits >= fault["count"]
+            over = time.time() > fault["since"] + fault["do"].get("rate_limit", float("inf"))
+            early = counts.seen < fault["after"]
             strikes = not (spent or over or early)
-            now.update(seen=now["seen"] + 1, hits=now["hits"] + strikes)
-            self._store.save("fault", now)
+            counts.seen += 1
+            counts.hits += strikes
             return strikes
 
     def _strike_host(self, fault: Record, server: Record) -> None:
@@ -186,3 +205,10 @@ class Faults:
         except HostError:
             # The server went away in between, and the fault with it.
             return
+
+
+def _names(fault: Record, server_type: str, location: str) -> bool:
+    """Whether an `unavailable` fault is about this type in this location."""
+    where = fault["do"]["unavailable"]
+    fits = fnmatchcase(server_type, where.get("server_type", "*"))
+    return fits and fnmatchcase(location, where.get("location", "*"))

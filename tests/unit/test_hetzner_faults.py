@@ -106,6 +106,16 @@ def test_a_type_can_be_out_of_stock_in_a_place(cloud: Cloud) -> None:
     server = cloud.server(location=Location(name="hel1"))
     assert server.location.name == "hel1"
     cloud.server("other", server_type=ServerType(name="cpx22"))
+    places = cloud.client.server_types.get_by_name("cx23").locations
+    assert [p.location.name for p in places if not p.available] == ["fsn1"]
+
+
+def test_a_type_can_be_gone_all_of_a_sudden(cloud: Cloud) -> None:
+    cloud.faults.add({"unavailable": {}, "sudden": True}, count=1)
+    assert all(p.available for p in cloud.client.server_types.get_by_name("cx23").locations)
+    with refused("resource_unavailable"):
+        cloud.server()
+    cloud.server()
 
 
 def test_no_room_for_a_larger_type_leaves_the_server_as_it_was(cloud: Cloud) -> None:
