@@ -1,5 +1,6 @@
 """One stage of the deployment flow: its settings, what it must not lose, one Environment."""
 
+import signal
 import time
 
 import pulumi
@@ -8,6 +9,11 @@ import plan
 import record
 import settings
 from components.environment import Environment
+
+if __name__ == "__main__":
+    # The engine interrupts the program when a resource has failed: a traceback of that would
+    # stand below the cause, and look like it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 now = time.time()
 stage = settings.load(now)

@@ -64,6 +64,8 @@ class Place:
     """A Hetzner location; "given" for a machine that exists."""
     adopt: str | None = None
     """Id of this stack's own server where its state lost it."""
+    moves: bool = False
+    """What a first `up` left elsewhere, half made, is given up for this."""
 
 
 def place(settings: Settings, last: Record) -> Place:
@@ -85,20 +87,26 @@ def place(settings: Settings, last: Record) -> Place:
         )
         if found is not None:
             return Place(found.location, adopt=found.id)
-    # An `up` that never finished left nothing worth staying for: it may move on to a location
-    # that has room. After that the volume and the addresses say where.
     for each in (*server, *last.find("Volume"), *addresses) if last.outputs else server:
         where = each.properties.get("location")
         if where in settings.locations:
             return Place(str(where))
-    return Place(
-        cloud.place(
-            token=token,
-            endpoint=settings.hcloud_endpoint,
-            server_type=settings.server_type,
-            locations=settings.locations,
-        )
+    # Addresses without a server, of an `up` that never finished: that location had no room, and
+    # nothing is there yet that is worth staying for.
+    tried = None if last.outputs else next(iter(addresses), None)
+    order = list(settings.locations)
+    stuck = tried is not None and tried.properties.get("deleteProtection") is True
+    at = str(tried.properties.get("location")) if tried is not None else ""
+    if at in order:
+        split = order.index(at) + (0 if stuck else 1)
+        order = order[split:] + order[:split]
+    found_at = cloud.place(
+        token=token,
+        endpoint=settings.hcloud_endpoint,
+        server_type=settings.server_type,
+        locations=order,
     )
+    return Place(found_at, moves=tried is not None and found_at != at)
 
 
 def held(last: Record) -> guard.Held:
@@ -268,6 +276,23 @@ def _registry(settings: Settings) -> pulumi.Output[Mapping[str, str] | None]:
     return pulumi.Output.secret(found)
 
 
+def _advice(settings: Settings, where: Place) -> pulumi.ErrorHook:
+    """Says what to do when Hetzner has no room: the provider's error names the cause only."""
+    at = settings.locations.index(where.location) if where.location in settings.locations else -1
+    other = settings.locations[(at + 1) % len(settings.locations)]
+
+    def advise(failure: pulumi.ErrorHookArgs) -> bool:
+        if "resource_unavailable" in " ".join(failure.errors):
+            pulumi.log.error(
+                f"Hetzner has no room for a {settings.server_type} in {where.location} now; no "
+                f"server was changed. Next: pulumi up -s {settings.stack}, which tries {other}; "
+                "or another type: pulumi config set serverType …"
+            )
+        return False  # no second try: the provider has tried already
+
+    return pulumi.ErrorHook("server-advice", advise)
+
+
 def _server(
     settings: Settings, where: Place, expires: int | None, allowed: list[guard.Problem]
 ) -> ServerArgs:
@@ -289,10 +314,12 @@ def _server(
         admin_keys=settings.admin_keys,
         ssh_from=settings.ssh_from,
         keeps_first_boot="server" not in lost,
-        protects_data=settings.protected and not lost & {"volume", "address"},
+        # Protected again by the next `up`; the engine replaces nothing that is protected.
+        protects_data=settings.protected and not where.moves and not lost & {"volume", "address"},
         protects_server=settings.protected and settings.stage == "prod" and "server" not in lost,
         clean_shutdown=settings.holds_data,
         adopt_server=where.adopt,
+        on_server_error=_advice(settings, where),
         given_host=None
         if given is None
         else {

@@ -68,6 +68,8 @@ class ServerArgs(TypedDict):
     """Hetzner and the engine refuse to delete the server, the volume and the addresses."""
     clean_shutdown: bool
     """A server is shut down before it is deleted."""
+    on_server_error: NotRequired[pulumi.ErrorHook | None]
+    """Told of what went wrong with the server; it says what to do next."""
     adopt_server: NotRequired[str | None]
     """Hetzner's id of this stack's own server that the state does not know."""
     given_host: NotRequired[GivenHostArgs | None]
@@ -187,7 +189,10 @@ class Server(pulumi.ComponentResource):
     def _make(self, args: ServerArgs) -> None:
         host_key = KeyPair(f"{self._name}-host-key", parent=self)
         maintenance_key = KeyPair(f"{self._name}-maintenance-key", parent=self)
-        kept = pulumi.ResourceOptions(parent=self, protect=args["protects_data"])
+        # Names are unique at Hetzner: the old one has to go before a new one can be made.
+        kept = pulumi.ResourceOptions(
+            parent=self, protect=args["protects_data"], delete_before_replace=True
+        )
 
         addresses = {
             kind: hcloud.PrimaryIp(
@@ -266,7 +271,7 @@ class Server(pulumi.ComponentResource):
             name=args["resource_name"],
             rules=firewall_rules(args["ssh_from"]),
             labels=args["labels"],
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         # Without a key Hetzner sets a root password that expires, and an expired password
         # stops key logins, too.
@@ -275,8 +280,9 @@ class Server(pulumi.ComponentResource):
             name=f"{args['resource_name']}-maintenance",
             public_key=maintenance_key.public,
             labels=args["labels"],
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
+        hook = args.get("on_server_error")
         user_data = pulumi.Output.all(host_key.private, host_key.public, maintenance_key.public)
         return hcloud.Server(
             f"{self._name}-server",
@@ -311,7 +317,9 @@ class Server(pulumi.ComponentResource):
                 parent=self,
                 protect=args["protects_server"],
                 ignore_changes=FIRST_BOOT_PROPERTIES if args["keeps_first_boot"] else None,
+                hooks=pulumi.ResourceHookBinding(on_error=[hook]) if hook else None,
                 import_=args.get("adopt_server"),
+                delete_before_replace=True,
                 # A destroy deletes the server first, and with it the attachment.
                 depends_on=[] if volume is None else [volume],
             ),
