@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import docker
 import httpx
@@ -40,14 +40,18 @@ class Cloud:
         """A server that lets the key in, on its way up."""
         made = self.client.servers.create(
             name=name,
-            server_type=ServerType("cx23"),
+            server_type=ServerType(name="cx23"),
             image=Image(name=image),
             ssh_keys=[self.key],
             **more,
         )
         for action in [made.action, *made.next_actions]:
             action.wait_until_finished()
-        return self.client.servers.get_by_id(made.server.id)
+        return self.now(made.server)
+
+    def now(self, server: BoundServer) -> BoundServer:
+        """The server as the API has it at this moment."""
+        return self.client.servers.get_by_id(cast(int, server.id))
 
     def ssh(
         self, address: str, command: str, *, seconds: float = 60, text: str | None = None
@@ -125,19 +129,19 @@ def make_server(cloud: Cloud) -> Iterator[Callable[..., BoundServer]]:
 
     yield create
     for server in made:
-        found = cloud.client.servers.get_by_name(server.name)
+        found = cloud.client.servers.get_by_name(str(server.name))
         if found is not None:
             found.delete().wait_until_finished()
 
 
 def ipv4(server: BoundServer) -> str:
     """Its public IPv4 address."""
-    return str(server.public_net.ipv4.ip)
+    return str(cast(Any, server.public_net).ipv4.ip)
 
 
 def ipv6(server: BoundServer) -> str:
     """The address it takes in its /64."""
-    return str(server.public_net.ipv6.ip).removesuffix("/64") + "1"
+    return str(cast(Any, server.public_net).ipv6.ip).removesuffix("/64") + "1"
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
-from hcloud.servers import BoundServer
+from hcloud.servers import BoundServer, ServerCreatePublicNetwork
 
 from sandbox.hosts import network
 from sandbox.lifecycle import Sandbox
@@ -46,10 +47,8 @@ def test_a_server_is_reached_over_both_families_from_here_and_from_another_serve
 def test_a_server_that_wants_no_ipv4_address_has_none(
     cloud: Cloud, make_server: Callable[..., BoundServer]
 ) -> None:
-    from hcloud.servers import ServerCreatePublicNetwork
-
     made = make_server("six", public_net=ServerCreatePublicNetwork(enable_ipv4=False))
-    assert made.public_net.ipv4 is None
+    assert cast(Any, made.public_net).ipv4 is None
     assert cloud.run(ipv6(made), "ip -4 -o addr show dev eth0") == ""
 
 
@@ -59,7 +58,9 @@ def test_a_server_reads_its_metadata(cloud: Cloud, server: BoundServer) -> None:
     assert cloud.run(address, f"{base}/metadata/hostname") == "shared"
     assert cloud.run(address, f"{base}/metadata/instance-id") == str(server.id)
     assert cloud.run(address, f"{base}/metadata/public-ipv4") == address
-    assert f"region: {server.location.network_zone}" in cloud.run(address, f"{base}/metadata")
+    assert f"region: {cast(Any, server.location).network_zone}" in cloud.run(
+        address, f"{base}/metadata"
+    )
     assert cloud.run(address, f"{base}/userdata").startswith("#cloud-config")
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 from hcloud.images import Image
@@ -21,7 +22,7 @@ def machine(cloud: Cloud) -> BoundServer:
 
 def status(cloud: Cloud, server: BoundServer) -> str:
     """What the API says of it now."""
-    return str(cloud.client.servers.get_by_id(server.id).status)
+    return str(cloud.now(server).status)
 
 
 def wait_for(cloud: Cloud, server: BoundServer, wanted: str, seconds: float = 25) -> None:
@@ -87,7 +88,7 @@ def test_a_bigger_type_gives_more_memory(cloud: Cloud, machine: BoundServer) -> 
     assert cloud.run(ipv4(machine), limit) == str(4 << 30)
     machine.shutdown().wait_until_finished()
     wait_for(cloud, machine, "off")
-    machine.change_type(ServerType("cx33"), upgrade_disk=False).wait_until_finished()
+    machine.change_type(ServerType(name="cx33"), upgrade_disk=False).wait_until_finished()
     machine.power_on().wait_until_finished()
     assert cloud.run(ipv4(machine), limit) == str(8 << 30)
 
@@ -117,13 +118,13 @@ def test_a_primary_address_moves_to_another_server(
     place = {"location": cloud.client.locations.get_by_name("fsn1")}
     first = make_server("first", public_net=ServerCreatePublicNetwork(ipv4=moving), **place)
     second = make_server("second", public_net=ServerCreatePublicNetwork(enable_ipv4=False), **place)
-    assert cloud.run(moving.ip, "hostname") == "first"
+    assert cloud.run(str(moving.ip), "hostname") == "first"
     for one in (first, second):
         one.power_off().wait_until_finished()
     moving.unassign().wait_until_finished()
-    moving.assign(second.id, "server").wait_until_finished()
+    moving.assign(cast(int, second.id), "server").wait_until_finished()
     second.power_on().wait_until_finished()
-    assert cloud.run(moving.ip, "hostname") == "second"
+    assert cloud.run(str(moving.ip), "hostname") == "second"
     assert cloud.run(ipv6(second), "hostname") == "second"
 
 

@@ -21,7 +21,7 @@ def test_a_new_start_of_the_api_keeps_records_and_running_servers(
 ) -> None:
     before = cloud.boot_id(ipv4(server))
     sandbox.restart()
-    assert cloud.client.servers.get_by_id(server.id).status == "running"
+    assert cloud.now(server).status == "running"
     assert cloud.boot_id(ipv4(server)) == before
 
 
