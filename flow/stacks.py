@@ -203,11 +203,18 @@ class Stacks:
         )
 
     def destroy(self, name: str, on_line: OnLine | None = None) -> Result:
-        """Remove all the stack made; the stack itself and its settings stay."""
+        """Remove all the stack made; the stack itself and its settings stay.
+
+        Previewed first, as the CLI does: with something protected in it, a destroy without
+        a preview removes the rest before it is refused.
+        """
         stack = self._select(name)
-        return self._operation(
-            name, lambda: stack.destroy(on_output=on_line, show_secrets=False, color="never")
-        )
+
+        def destroy() -> automation.DestroyResult:
+            stack.preview_destroy(color="never")
+            return stack.destroy(on_output=on_line, show_secrets=False, color="never")
+
+        return self._operation(name, destroy)
 
     def remove(self, name: str) -> None:
         """Forget an empty stack, with its history and its settings file."""
