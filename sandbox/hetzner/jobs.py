@@ -196,8 +196,21 @@ class Jobs:
                 return False
             log.exception("the work of action %s broke", number)
             error = {"code": "server_error", "message": "the sandbox failed; see its log"}
+        if error is not None and action is not None:
+            self._write_off(cloud, action)
         self._end(number, error)
         return error is None
+
+    def _write_off(self, cloud: "Cloud", action: Record) -> None:
+        """A server whose action failed is what its host is, not half-way for ever."""
+        number = server_of(action)
+        if number is None or action["command"] not in LOCKING:
+            return
+        try:
+            running = cloud.hosts.state(number) == "running"
+        except HostError:
+            running = False
+        self._store.change("server", number, status="running" if running else "off")
 
     def _end(self, number: int, error: dict[str, str] | None) -> None:
         with self._store.transaction():

@@ -206,7 +206,11 @@ def test_a_host_that_fails_fails_its_action_and_those_after_it(cloud: Cloud) -> 
         assert action.status == "error"
         assert action.error["code"] == "action_failed"
     cloud.hosts.fail.clear()
-    made.server.delete().wait_until_finished()
+    made.server.reload()
+    assert (made.server.status, made.server.locked) == ("off", False)
+    made.server.power_on().wait_until_finished()
+    made.server.reload()
+    assert made.server.status == "running"
 
 
 def test_what_ran_when_the_api_stopped_is_taken_up(tmp_path: Path) -> None:
