@@ -66,6 +66,12 @@ def orphan(*, token: str, endpoint: str, name: str, addresses: Collection[str]) 
     return Orphan(id=str(found.id), location=str(found.location.name))
 
 
+def attached_to(*, token: str, endpoint: str, volume: str) -> str | None:
+    """Id of the server a volume is attached to. Raises CloudError as `place` does."""
+    found = _ask(token, endpoint, lambda client: client.volumes.get_by_id(int(volume)))
+    return None if found.server is None else str(found.server.id)
+
+
 _Answer = TypeVar("_Answer")
 
 

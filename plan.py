@@ -64,6 +64,8 @@ class Place:
     """A Hetzner location; "given" for a machine that exists."""
     adopt: str | None = None
     """Id of this stack's own server where its state lost it."""
+    adopt_attachment: str | None = None
+    """Id of the data volume where it is attached, but the state lost that."""
     moves: bool = False
     """What a first `up` left elsewhere, half made, is given up for this."""
 
@@ -76,6 +78,7 @@ def place(settings: Settings, last: Record) -> Place:
     if settings.given_host is not None:
         return Place(GIVEN)
     server, addresses = last.find("Server"), last.find("PrimaryIp")
+    volumes = last.find("Volume")
     token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
     if not server and addresses:
         # The last `up` was cut short while it made the server: it may be there all the same.
@@ -87,10 +90,11 @@ def place(settings: Settings, last: Record) -> Place:
         )
         if found is not None:
             return Place(found.location, adopt=found.id)
-    for each in (*server, *last.find("Volume"), *addresses) if last.outputs else server:
+    for each in (*server, *volumes, *addresses) if last.outputs else server:
         where = each.properties.get("location")
         if where in settings.locations:
-            return Place(str(where))
+            attachment = _lost_attachment(settings, token, last)
+            return Place(str(where), adopt_attachment=attachment)
     # Addresses without a server, of an `up` that never finished: that location had no room, and
     # nothing is there yet that is worth staying for.
     tried = None if last.outputs else next(iter(addresses), None)
@@ -107,6 +111,16 @@ def place(settings: Settings, last: Record) -> Place:
         locations=order,
     )
     return Place(found_at, moves=tried is not None and found_at != at)
+
+
+def _lost_attachment(settings: Settings, token: str, last: Record) -> str | None:
+    """A destroy that failed at the server has dropped the attachment from the state only."""
+    server, volume = last.find("Server"), last.find("Volume")
+    if not server or not volume or last.find("VolumeAttachment"):
+        return None
+    id_ = str(volume[0].properties.get("id"))
+    on = cloud.attached_to(token=token, endpoint=settings.hcloud_endpoint, volume=id_)
+    return id_ if on == str(server[0].properties.get("id")) else None
 
 
 def held(last: Record) -> guard.Held:
@@ -298,6 +312,7 @@ def _server(
 ) -> ServerArgs:
     given = settings.given_host
     lost = {each.kind for each in allowed}
+    protects_server = settings.protected and settings.stage == "prod" and "server" not in lost
     return ServerArgs(
         resource_name=naming.resource_name(settings.project, settings.stack),
         labels=labels.labels(
@@ -316,9 +331,11 @@ def _server(
         keeps_first_boot="server" not in lost,
         # Protected again by the next `up`; the engine replaces nothing that is protected.
         protects_data=settings.protected and not where.moves and not lost & {"volume", "address"},
-        protects_server=settings.protected and settings.stage == "prod" and "server" not in lost,
-        clean_shutdown=settings.holds_data,
+        protects_server=protects_server,
+        # The provider shuts down first and asks afterwards: a protected server would be off.
+        clean_shutdown=settings.holds_data and not protects_server,
         adopt_server=where.adopt,
+        adopt_attachment=where.adopt_attachment,
         on_server_error=_advice(settings, where),
         given_host=None
         if given is None

@@ -72,6 +72,8 @@ class ServerArgs(TypedDict):
     """Told of what went wrong with the server; it says what to do next."""
     adopt_server: NotRequired[str | None]
     """Hetzner's id of this stack's own server that the state does not know."""
+    adopt_attachment: NotRequired[str | None]
+    """The volume's id, where it is attached and the state does not know."""
     given_host: NotRequired[GivenHostArgs | None]
 
 
@@ -224,7 +226,9 @@ class Server(pulumi.ComponentResource):
                 automount=False,
                 # Deleting a server detaches its volumes, after a clean shutdown; a detach of
                 # its own would pull a mounted volume from under the database.
-                opts=pulumi.ResourceOptions(parent=self, deleted_with=server),
+                opts=pulumi.ResourceOptions(
+                    parent=self, deleted_with=server, import_=args.get("adopt_attachment")
+                ),
             )
             self.volume_id = volume.id.apply(str)
             # Only once it is attached is there such a device.
