@@ -42,8 +42,9 @@ def render(store: Store, group: Record) -> dict[str, Any]:
 def list_placement_groups(call: Call) -> Answer:
     """All groups of the project."""
     chosen = select(call.owned("placement_group"), call.query, ("name", "type"))
-    shown = lambda group: render(call.store, group)  # noqa: E731
-    return page("placement_groups", call.path, chosen, shown, call.query)
+    return page(
+        "placement_groups", call.path, chosen, lambda group: render(call.store, group), call.query
+    )
 
 
 @routes.post("/placement_groups")
