@@ -76,7 +76,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     (tmp_path / "state").mkdir()
     with serving() as cloud:
         environment = {
-            "HOME": os.environ.get("HOME", "/root"),
+            "HOME": str(Path.home()),
             "PATH": path,
             "PULUMI_HOME": str(ROOT / ".toolchain" / "pulumi-home"),
             "PULUMI_BACKEND_URL": f"file://{tmp_path / 'state'}",
