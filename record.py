@@ -4,12 +4,14 @@ Read through the engine, once, before anything is registered. The state answers 
 whose last `up` failed half-way, too, when there are no outputs yet.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pulumi
 
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds
 _STACK: Final = "pulumi:pulumi:Stack"
 _STAGE: Final = "deployment-flow:index:Environment"
 # What the guard compares is in these; values of the rest (keys, commands) stay unread.
@@ -49,9 +51,18 @@ class Record:
 
 def read() -> Record:
     """The record of the stack this program runs for."""
-    answer = pulumi.runtime.invoke(
-        "pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}
-    )
+    for pause in (*_PAUSES, None):
+        try:
+            answer = pulumi.runtime.invoke(
+                "pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}
+            )
+            break
+        except Exception as error:
+            # A backend in a folder rewrites the state in place, and the engine does so just
+            # now: it has registered the stack itself. A half-written one is whole a moment later.
+            if pause is None or "failed to load checkpoint" not in str(error):
+                raise
+            time.sleep(pause)
     return parse(answer.value["outputs"])
 
 
