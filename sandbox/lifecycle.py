@@ -5,22 +5,21 @@ what runs. One sandbox runs on a machine, because its addresses are fixed.
 """
 
 import argparse
-import fcntl
 import json
 import os
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import docker
 import httpx
 
-from sandbox import credentials
+from sandbox import alone, credentials
+from sandbox.alone import Port, Report, SandboxError
 from sandbox.hosts import container as description
 from sandbox.hosts import docker_daemon, images, network, package_sources
 from sandbox.hosts.docker_hosts import DockerHosts
@@ -29,21 +28,16 @@ from sandbox.services import acme, hosts_file, registry
 from sandbox.services.authority import Authority
 from sandbox.store import Store
 
-Report = Callable[[str], None]
+__all__ = ["Sandbox", "SandboxError"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _HEALTH = f"http://127.0.0.1:{credentials.API_PORT}/_sandbox/health"
-_LOCK_SECONDS = 900.0  # a first `up` builds images
 _SERVE_SECONDS = 60.0  # servers that ran are started before the API answers
 _PEBBLE_SECONDS = 15.0
 
 
 def _silent(_line: str) -> None:
     """Progress that nobody reads."""
-
-
-class SandboxError(RuntimeError):
-    """The sandbox cannot do what was asked; the message says what to do next."""
 
 
 class Sandbox:
@@ -61,7 +55,7 @@ class Sandbox:
             return
         docker_daemon.ensure_tools(report)
         acme.program(ROOT)
-        with self._lock(report):
+        with alone.lock(self.directory, report):
             for part in ("ca", "logs", "run"):
                 (self.directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
             users = credentials.ensure(self.directory)["registry"]
@@ -69,10 +63,10 @@ class Sandbox:
             kept = network.guard(package_sources.from_this_machine().hosts())
             self._reserve(kept)
             with closing(docker_daemon.ensure_running(self.directory, report)) as client:
-                self._refuse_another(client)
+                alone.refuse_another(client, self.directory)
                 images.ensure(client, self.directory / "logs" / "images.log", report)
                 network.ensure(client, kept)
-                self._refuse_taken_ports()
+                alone.refuse_taken_ports(self._ports())
                 registry.ensure(client, self._authority, [users["push"], users["pull"]])
             self._start_pebble()
             self._start_serve(report)
@@ -81,7 +75,7 @@ class Sandbox:
 
     def down(self) -> None:
         """Stop everything that was started; servers, images and state are kept."""
-        with self._lock():
+        with alone.lock(self.directory, _silent):
             self._serve.stop()
             self._pebble.stop()
             if client := docker_daemon.connect():
@@ -93,13 +87,13 @@ class Sandbox:
 
     def restart(self) -> None:
         """Start the API, DNS and metadata again, on the code as it is now."""
-        with self._lock():
+        with alone.lock(self.directory, _silent):
             self._serve.stop()
         self.up()
 
     def reset(self) -> None:
         """Forget everything but the images hosts are made from."""
-        with self._lock():
+        with alone.lock(self.directory, _silent):
             self._serve.stop()
             self._pebble.stop()
             if (self.directory / "ca").exists():
@@ -244,66 +238,22 @@ class Sandbox:
         with closing(Store(self.directory / "cloud.db")) as store:
             store.set_setting("reserved_addresses", kept)
 
-    def _refuse_another(self, client: docker.DockerClient) -> None:
-        """Containers of another sandbox have the addresses and names of ours."""
-        for found in client.containers.list(all=True, filters={"label": description.LABEL}):
-            owner = Path(found.labels.get(description.OWNER_LABEL, str(self.directory)))
-            if owner == self.directory:
-                continue
-            if owner.exists():
-                raise SandboxError(
-                    f"another sandbox has servers on this machine: {owner}. One can be here at a "
-                    f"time. Run `FLOW_SANDBOX_DIR={owner} flow sandbox reset`, then try again."
-                )
-            found.remove(force=True, v=True)
-
-    def _refuse_taken_ports(self) -> None:
-        wanted: list[tuple[str, int, socket.SocketKind]] = []
+    def _ports(self) -> list[Port]:
+        """Those the processes that do not run will listen on."""
+        ports: list[Port] = []
         if self._serve.pid() is None:
-            wanted += [
+            ports += [
                 ("127.0.0.1", credentials.API_PORT, socket.SOCK_STREAM),
                 (network.GATEWAY4, network.METADATA_PORT, socket.SOCK_STREAM),
                 (network.GATEWAY4, 53, socket.SOCK_STREAM),
                 (network.GATEWAY4, 53, socket.SOCK_DGRAM),
             ]
         if self._pebble.pid() is None:
-            wanted += [
+            ports += [
                 (network.GATEWAY4, acme.PORT, socket.SOCK_STREAM),
                 ("127.0.0.1", acme.MANAGEMENT_PORT, socket.SOCK_STREAM),
             ]
-        for address, port, kind in wanted:
-            with socket.socket(socket.AF_INET, kind) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((address, port))
-                except OSError as error:
-                    raise SandboxError(
-                        f"port {port} of {address} is taken ({error.strerror}), and the sandbox "
-                        f"needs it. See who has it with `ss -lntup 'sport = {port}'`, end that "
-                        "program and try again."
-                    ) from error
-
-    @contextmanager
-    def _lock(self, report: Report = _silent) -> Iterator[None]:
-        """One command at a time changes the sandbox; others wait, saying so."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / "lock").open("w") as file:
-            give_up, told = time.monotonic() + _LOCK_SECONDS, False
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if not told:
-                        report("waiting for another command that starts or stops the sandbox")
-                        told = True
-                    if time.monotonic() > give_up:
-                        raise SandboxError(
-                            f"another command has held {file.name} for {_LOCK_SECONDS / 60:.0f} "
-                            "minutes. Find it with `fuser`, end it and try again."
-                        ) from None
-                    time.sleep(0.2)
-            yield
+        return ports
 
 
 def _is_healthy() -> bool:

@@ -76,7 +76,8 @@ def config(spec: HostSpec, ipv4: str, owner: Path) -> dict[str, Any]:
     """
     return {
         "Image": images.tag_of(spec.image),
-        "Hostname": spec.name,
+        # The kernel takes 64 characters; a name may be a whole domain name.
+        "Hostname": spec.name.partition(".")[0][:63],
         "Env": ["container=docker"],
         "Labels": {LABEL: str(spec.server_id), OWNER_LABEL: str(owner)},
         # Docker inside needs a filesystem of its own below its overlays.

@@ -11,14 +11,14 @@ import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import docker
-from docker.errors import APIError, DockerException, NotFound
-from docker.models.containers import Container
+from docker.errors import DockerException
 
 from sandbox.hosts import container as description
 from sandbox.hosts import firewall, network
+from sandbox.hosts.containers import Containers
 from sandbox.hosts.host_records import HostRecord, HostRecords
 from sandbox.hosts.interface import HostError, HostSpec, Rule
 from sandbox.hosts.volumes import VolumeFiles
@@ -36,11 +36,9 @@ class DockerHosts:
     """
 
     def __init__(self, client: docker.DockerClient, directory: Path, authority: bytes) -> None:
-        self._client = client
-        self._directory = directory
+        self._containers = Containers(client, directory, authority)
         self._records = HostRecords(directory / "hosts")
         self._files = VolumeFiles(directory / "volumes")
-        self._authority = authority
         self._locks: defaultdict[int, threading.RLock] = defaultdict(threading.RLock)
         self._volumes_lock = threading.RLock()
 
@@ -49,15 +47,15 @@ class DockerHosts:
     def create(self, spec: HostSpec) -> None:
         """Make the server and boot it; cloud-init runs by itself afterwards."""
         with self._locks[spec.server_id]:
-            self._remove_container(spec.server_id)
+            self._containers.remove(spec.server_id)
             self._records.put(HostRecord(spec))
-            self._make_container(spec)
+            self._containers.make(spec)
             self._start(spec.server_id)
 
     def delete(self, server_id: int) -> None:
         """Remove the server and its disk. Its volumes are detached and stay."""
         with self._locks[server_id]:
-            self._remove_container(server_id)
+            self._containers.remove(server_id)
             self._records.remove(server_id)
             with self._volumes_lock:
                 for volume_id in self._volumes_of(server_id):
@@ -74,25 +72,25 @@ class DockerHosts:
         """Cut the power."""
         with self._locks[server_id]:
             self._note(server_id, powered=False)
-            self._kill(server_id)
+            self._containers.kill(server_id)
 
     def shutdown(self, server_id: int) -> None:
-        """Stop cleanly; one that does not stop in time keeps running, as a real one may."""
+        """Stop cleanly; the power of one that does not stop in time is cut."""
         with self._locks[server_id]:
             self._note(server_id, powered=False)
-            self._stop(server_id)
+            self._containers.stop(server_id)
 
     def reboot(self, server_id: int) -> None:
         """Stop cleanly and start."""
         with self._locks[server_id]:
-            self._stop(server_id)
+            self._containers.stop(server_id)
             self._note(server_id, powered=True)
             self._start(server_id)
 
     def reset(self, server_id: int) -> None:
         """Cut the power and start."""
         with self._locks[server_id]:
-            self._kill(server_id)
+            self._containers.kill(server_id)
             self._note(server_id, powered=True)
             self._start(server_id)
 
@@ -100,8 +98,8 @@ class DockerHosts:
         """A fresh disk; firewall, faults and volumes stay."""
         with self._locks[spec.server_id]:
             self._note(spec.server_id, spec=spec, powered=True)
-            self._remove_container(spec.server_id)
-            self._make_container(spec)
+            self._containers.remove(spec.server_id)
+            self._containers.make(spec)
             self._start(spec.server_id)
 
     def resize(self, server_id: int, cores: int, memory_gb: float) -> None:
@@ -110,14 +108,7 @@ class DockerHosts:
             record = self._note(server_id)
             spec = dataclasses.replace(record.spec, cores=cores, memory_gb=memory_gb)
             self._note(server_id, spec=spec)
-            limits = description.limits(cores, memory_gb)
-            self._client.api.update_container(
-                description.name_of(server_id),
-                cpu_period=limits["CpuPeriod"],
-                cpu_quota=limits["CpuQuota"],
-                mem_limit=limits["Memory"],
-                memswap_limit=limits["MemorySwap"],
-            )
+            self._containers.limit(server_id, cores, memory_gb)
 
     def set_addresses(self, server_id: int, ipv4: str | None, ipv6: str | None) -> None:
         """Move the server to other public addresses; it may be running."""
@@ -127,10 +118,7 @@ class DockerHosts:
                 return
             spec = dataclasses.replace(record.spec, ipv4=ipv4, ipv6=ipv6)
             self._note(server_id, spec=spec)
-            name = description.name_of(server_id)
-            net = self._client.networks.get(network.NETWORK)
-            net.disconnect(name, force=True)
-            net.connect(name, ipv4_address=ipv4 or self._spare_address())
+            self._containers.readdress(server_id, ipv4)
             self._settle(server_id)
 
     def set_firewall(self, server_id: int, rules: tuple[Rule, ...] | None) -> None:
@@ -153,7 +141,7 @@ class DockerHosts:
 
     def state(self, server_id: int) -> Literal["running", "off", "missing"]:
         """What the server is doing now."""
-        found = self._container(server_id)
+        found = self._containers.find(server_id)
         if found is None:
             return "missing"
         return "running" if found.status == "running" else "off"
@@ -183,7 +171,7 @@ class DockerHosts:
                 link = f"/dev/disk/by-id/scsi-0HC_Volume_{volume_id}"
                 place = f"/mnt/HC_Volume_{volume_id}"
                 line = f"{link} {place} auto discard,nofail,defaults 0 0"
-                self._execute(
+                self._containers.execute(
                     server_id,
                     f"mkdir -p {place} && (grep -qF '{line}' /etc/fstab || echo '{line}' "
                     f">> /etc/fstab) && systemctl daemon-reload && mount {place}",
@@ -198,7 +186,7 @@ class DockerHosts:
         with self._locks[server_id]:
             link = f"/dev/disk/by-id/scsi-0HC_Volume_{volume_id}"
             if self.state(server_id) == "running":
-                self._execute(
+                self._containers.execute(
                     server_id,
                     f'node=$(readlink -f {link}); for at in $(findmnt -no TARGET -S "$node"); '
                     'do umount "$at" || umount -l "$at"; done',
@@ -226,7 +214,7 @@ class DockerHosts:
         """Stop every server cleanly, remembering which ran."""
         running = [r.spec.server_id for r in self._records.all() if self._is_running(r)]
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(self._stop, running))
+            list(pool.map(self._containers.stop, running))
         self._files.release_all()
 
     def check(self) -> None:
@@ -236,7 +224,7 @@ class DockerHosts:
             if record.rules is None and not record.cut:
                 continue
             with self._locks[server_id]:
-                pid = self._pid(server_id)
+                pid = self._containers.pid(server_id)
                 if pid and not firewall.is_applied(pid):
                     self._settle(server_id)
 
@@ -262,29 +250,8 @@ class DockerHosts:
             self._records.put(record)
         return record
 
-    def _container(self, server_id: int) -> Container | None:
-        try:
-            return self._client.containers.get(description.name_of(server_id))
-        except NotFound:
-            return None
-
     def _is_running(self, record: HostRecord) -> bool:
         return self.state(record.spec.server_id) == "running"
-
-    def _make_container(self, spec: HostSpec) -> None:
-        name = description.name_of(spec.server_id)
-        ipv4 = spec.ipv4 or self._spare_address()
-        config = description.config(spec, ipv4, self._directory)
-        try:
-            description.make(self._client, name, config)
-            files = description.first_files(spec, self._authority)
-            self._client.api.put_archive(name, "/", files)
-        except APIError as error:
-            raise HostError(f"docker refused to make server {spec.name!r}: {error}") from error
-
-    def _remove_container(self, server_id: int) -> None:
-        if found := self._container(server_id):
-            found.remove(force=True, v=True)
 
     def _try_start(self, server_id: int) -> Exception | None:
         try:
@@ -295,50 +262,19 @@ class DockerHosts:
         return None
 
     def _start(self, server_id: int) -> None:
-        found = self._container(server_id)
-        if found is None:
-            raise HostError(f"server {server_id} has no container; rebuild or delete it")
-        if found.status != "running":
+        if self.state(server_id) == "off":
             self._write_volumes(server_id)
-            try:
-                found.start()
-            except APIError as error:
-                raise HostError(f"docker refused to start server {server_id}: {error}") from error
+        self._containers.start(server_id)
         self._settle(server_id)
-
-    def _stop(self, server_id: int) -> None:
-        if found := self._container(server_id):
-            found.stop(timeout=description.STOP_SECONDS)
-
-    def _kill(self, server_id: int) -> None:
-        found = self._container(server_id)
-        if found is not None and found.status == "running":
-            found.kill()
-            found.wait(timeout=30)
-
-    def _pid(self, server_id: int) -> int:
-        found = self._container(server_id)
-        return int(found.attrs["State"]["Pid"]) if found is not None else 0
 
     def _settle(self, server_id: int) -> None:
         """Set what Docker does not keep: the firewall, faults, addresses it added."""
         record = self._records.get(server_id)
-        pid = self._pid(server_id)
+        pid = self._containers.pid(server_id)
         if record is None or not pid:
             return
         firewall.apply(pid, record.rules, cut=record.cut, refuse_ssh=record.refuse_ssh)
         network.settle_addresses(pid, record.spec.ipv4, record.spec.ipv6)
-
-    def _spare_address(self) -> str:
-        """An address for Docker's books where the server is to have none."""
-        taken = set()
-        for other in self._client.containers.list(all=True, filters={"label": description.LABEL}):
-            endpoint = other.attrs["NetworkSettings"]["Networks"].get(network.NETWORK) or {}
-            taken.add((endpoint.get("IPAMConfig") or {}).get("IPv4Address"))
-        for number in range(254, 250, -1):
-            if (address := str(network.RANGE4[number])) not in taken:
-                return address
-        raise HostError("the sandbox holds at most four servers without a public IPv4 address")
 
     def _volumes_of(self, server_id: int) -> list[int]:
         return sorted(v for v, s in self._records.attachments().items() if s == server_id)
@@ -350,20 +286,11 @@ class DockerHosts:
                 node, major, minor = self._files.device_number(volume_id)
                 lines.append(f"{volume_id} {major} {minor} {node}\n")
         files = description.archive({"etc/sandbox/volumes": "".join(lines).encode()})
-        self._client.api.put_archive(description.name_of(server_id), "/", files)
+        self._containers.write(server_id, files)
 
     def _show_volumes(self, server_id: int) -> None:
         if self.state(server_id) == "missing":
             return
         self._write_volumes(server_id)
         if self.state(server_id) == "running":
-            self._execute(server_id, "sandbox-volumes && systemctl daemon-reload")
-
-    def _execute(self, server_id: int, script: str) -> None:
-        found = self._container(server_id)
-        if found is None:
-            return
-        code, output = found.exec_run(["sh", "-c", script])
-        if code != 0:
-            text = cast(bytes, output).decode(errors="replace").strip()
-            raise HostError(f"server {server_id}: {text[-400:] or f'exit {code}'}")
+            self._containers.execute(server_id, "sandbox-volumes && systemctl daemon-reload")

@@ -36,6 +36,14 @@ REGISTRY4 = "203.0.113.2"
 METADATA = "169.254.169.254"
 METADATA_PORT = 7081
 
+# The metadata address leads to us, and servers may ask our services even where this
+# machine's own firewall lets nobody in.
+_RULES = [
+    ["iptables", "nat", "PREROUTING", "-i", BRIDGE, "-d", METADATA, "-p", "tcp", "--dport", "80",
+     "-j", "DNAT", "--to-destination", f"{GATEWAY4}:{METADATA_PORT}"],
+    ["iptables", "filter", "INPUT", "-i", BRIDGE, "-j", "ACCEPT"],
+    ["ip6tables", "filter", "INPUT", "-i", BRIDGE, "-j", "ACCEPT"],
+]  # fmt: skip
 _LAST_METRIC = "4294967295"
 _DOCUMENTATION6 = "2001:db8::/32"
 
@@ -95,13 +103,15 @@ def ensure(client: docker.DockerClient, kept: Iterable[str]) -> None:
     for address in kept:
         # Servers take the whole range for their own link: answer for the exceptions.
         _ip("neigh", "replace", "proxy", address, "dev", BRIDGE)
-    _metadata_rule("-C", check=False) or _metadata_rule("-I")
+    for rule in _RULES:
+        if not _rule(rule, "-C"):
+            _rule(rule, "-I")
 
 
 def remove(client: docker.DockerClient) -> None:
     """Undo `ensure`; containers must be gone."""
-    while _metadata_rule("-D", check=False):
-        pass
+    for rule in _RULES:
+        _rule(rule, "-D")
     with contextlib.suppress(NotFound):
         client.networks.get(NETWORK).remove()
 
@@ -210,15 +220,13 @@ def _routes() -> list[dict[str, Any]]:
     return _json("-4", "route", "show")
 
 
-def _metadata_rule(operation: str, *, check: bool = True) -> bool:
-    done = subprocess.run(
-        ["iptables", "-w", "5", "-t", "nat", operation, "PREROUTING", "-i", BRIDGE,
-         "-d", METADATA, "-p", "tcp", "--dport", "80",
-         "-j", "DNAT", "--to-destination", f"{GATEWAY4}:{METADATA_PORT}"],
-        capture_output=True, text=True, timeout=20,
-    )  # fmt: skip
-    if check and done.returncode != 0:
-        raise NetworkError(f"iptables refused the metadata rule: {done.stderr.strip()}")
+def _rule(rule: list[str], operation: str) -> bool:
+    """Check (-C), insert (-I) or delete (-D) one rule; whether it went."""
+    tool, table, *rest = rule
+    command = [tool, "-w", "5", "-t", table, operation, *rest]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+    if operation == "-I" and done.returncode != 0:
+        raise NetworkError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.returncode == 0
 
 
