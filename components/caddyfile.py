@@ -73,7 +73,10 @@ def _headers(site: Site) -> list[str]:
     lines = []
     if site.address.startswith("https://"):
         lines += ["tls {", "\tprotocols tls1.2 tls1.3", "}"]
-    lines += ["encode zstd gzip", "header {", "\t-Server", "\tX-Content-Type-Options nosniff"]
+    # Removing a header happens late and never on an error's answer, so what must be on a 401,
+    # too, stands in a block of its own.
+    lines += ["encode zstd gzip", "header -Server", "header {"]
+    lines.append("\tX-Content-Type-Options nosniff")
     if site.hsts:
         lines.append('\tStrict-Transport-Security "max-age=31536000"')
     if site.noindex:

@@ -6,6 +6,7 @@
 set -eu
 umask 022
 here=$(dirname "$0")
+# shellcheck source=/dev/null
 . "$here/parameters.sh"
 fingerprint=$(cat "$here/fingerprint")
 
@@ -22,6 +23,7 @@ exec 3>&1 >>"$log" 2>&1
 
 say() { echo "$*" >&3; echo "$(date -u +%FT%TZ) == $*"; }
 fail() { say "error: $1"; trap - EXIT; exit 1; }
+# shellcheck disable=SC2329 # by the trap
 ended() {
     status=$?
     [ "$status" = 0 ] || { say "provision.sh stopped (status $status); its log ends:"; tail -n 15 "$log" | cut -c1-400 >&3; }
