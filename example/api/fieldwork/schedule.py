@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Final
 
 MARK: Final = Path("/tmp/refreshed")  # noqa: S108 - the container's own, and the only writable place
+RETRY_SECONDS: Final = 2.0
 REFRESH: Final = """
     INSERT INTO stats (id, open, mapped, validated, refreshed_at)
     SELECT 1, count(*) FILTER (WHERE status = 'open'), count(*) FILTER (WHERE status = 'mapped'),
@@ -32,7 +33,7 @@ def check(every: float) -> int:
 
 
 def run(every: float) -> int:
-    """Runs until SIGTERM or SIGINT; a failed round is reported and the next one tries again."""
+    """Runs until SIGTERM or SIGINT; a failed round is reported and tried again soon."""
     import psycopg  # here: the health check needs no database
 
     stop = threading.Event()
@@ -43,6 +44,7 @@ def run(every: float) -> int:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     while not stop.is_set():
+        pause = every
         try:
             with psycopg.connect() as connection:
                 connection.execute(REFRESH)
@@ -50,7 +52,10 @@ def run(every: float) -> int:
             print("schedule: statistics refreshed", flush=True)
         except psycopg.Error as error:
             print(f"schedule: {error}", file=sys.stderr, flush=True)
-        stop.wait(every)
+            # After a boot the database comes up last; waiting a whole round for the second try
+            # would leave this container unhealthy for as long.
+            pause = min(every, RETRY_SECONDS)
+        stop.wait(pause)
     return 0
 
 
