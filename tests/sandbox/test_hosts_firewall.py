@@ -1,6 +1,7 @@
 """A firewall is enforced from outside the server, whatever runs inside."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,17 @@ def is_open(address: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_filtered(address: str, port: int) -> bool:
+    """Whether a connection is left without an answer, neither taken nor refused."""
+    try:
+        socket.create_connection((address, port), timeout=1.5).close()
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +106,16 @@ def test_a_firewall_holds_after_a_reboot(
     cloud.run(ipv4(guarded), UNTIL_SERVED)
     assert is_open(ipv4(guarded), 8080)
     assert is_open(ipv6(guarded), 8080)
+
+
+def test_a_guest_that_flushes_its_rules_is_guarded_again(
+    cloud: Cloud, guarded: BoundServer, rules: BoundFirewall
+) -> None:
+    cloud.run(ipv4(guarded), "nft flush table ip mangle")
+    give_up = time.monotonic() + 20
+    while not is_filtered(ipv4(guarded), 9091):
+        assert time.monotonic() < give_up
+        time.sleep(0.5)
 
 
 def test_a_rule_holds_for_its_sources_only(
