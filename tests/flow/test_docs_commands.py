@@ -43,8 +43,13 @@ def _typed(commands: list[str], first: str = "") -> dict[str, str]:
 
 
 def _git_status() -> str:
+    # The project's own folder: Pulumi writes nowhere else.
     return subprocess.run(
-        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "status", "--porcelain", "--", ":(glob)*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
 
