@@ -8,6 +8,7 @@ sandbox's directory, and stops that one again on request.
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from sandbox.processes import Detached
 
 PACKAGES = {
     "dockerd": "docker.io",
+    "docker": "docker-cli",  # where docker.io does not bring the client
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
     "mkfs.ext4": "e2fsprogs",
@@ -54,12 +56,17 @@ def ensure_tools(report: Report) -> None:
 
     Raises `DockerUnavailableError` when it may not install or apt cannot.
     """
+    if sys.platform != "linux":
+        raise DockerUnavailableError(
+            "the sandbox's servers share this machine's kernel, which has to be Linux. "
+            "Run it in a Linux virtual machine, with the checkout in it."
+        )
     if os.geteuid() != 0:
         raise DockerUnavailableError(
             "the sandbox makes network devices and volumes, which needs root. "
             "Run the command again with sudo, or as root."
         )
-    missing = sorted({pkg for tool, pkg in PACKAGES.items() if shutil.which(tool) is None})
+    missing = _missing()
     if not missing:
         return
     if shutil.which("apt-get") is None:
@@ -68,16 +75,37 @@ def ensure_tools(report: Report) -> None:
             "Install them with this system's package manager and run the command again."
         )
     report(f"installing {', '.join(missing)} with apt (about 20 s)")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["update", "-q"], ["install", "-qy", "--no-install-recommends", *missing]):
-        done = subprocess.run(
-            ["apt-get", *command], env=environment, capture_output=True, text=True, timeout=900
+    _apt("update", "-q")
+    known = [name for name in missing if _is_known(name)]
+    _apt("install", "-qy", "--no-install-recommends", *known)
+    if still := _missing():
+        raise DockerUnavailableError(
+            f"apt installed {', '.join(known)} and yet {', '.join(still)} is missing. "
+            "Install it by hand and run the command again."
         )
-        if done.returncode != 0:
-            raise DockerUnavailableError(
-                f"apt-get {command[0]} failed:\n{done.stderr.strip()[-800:]}\n"
-                f"Install {', '.join(missing)} by hand and run the command again."
-            )
+
+
+def _missing() -> list[str]:
+    return sorted({package for tool, package in PACKAGES.items() if shutil.which(tool) is None})
+
+
+def _is_known(package: str) -> bool:
+    shown = subprocess.run(
+        ["apt-cache", "show", package], capture_output=True, timeout=60, check=False
+    )
+    return shown.returncode == 0
+
+
+def _apt(*arguments: str) -> None:
+    done = subprocess.run(
+        ["apt-get", *arguments], env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise DockerUnavailableError(
+            f"`apt-get {' '.join(arguments)}` failed:\n{done.stderr.strip()[-800:]}\n"
+            "Run it by hand, see to what it says, and run the command again."
+        )
 
 
 def ensure_running(directory: Path, report: Report) -> docker.DockerClient:

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
 NETWORK = "deployment-flow"
@@ -85,19 +85,7 @@ def ensure(client: docker.DockerClient, kept: Iterable[str]) -> None:
         client.networks.get(NETWORK)
     except NotFound:
         _refuse_overlap()
-        client.networks.create(
-            NETWORK,
-            driver="bridge",
-            enable_ipv6=True,
-            options={"com.docker.network.bridge.name": BRIDGE},
-            ipam=IPAMConfig(
-                pool_configs=[
-                    IPAMPool(subnet=str(RANGE4), gateway=GATEWAY4),
-                    IPAMPool(subnet=_DOCKER_RANGE6, gateway=GATEWAY6),
-                ]
-            ),
-            labels={"deployment-flow": "sandbox"},
-        )
+        _create(client)
     _require_bridge()
     _ip("-6", "route", "replace", str(RANGE6), "dev", BRIDGE)
     for address in kept:
@@ -106,6 +94,27 @@ def ensure(client: docker.DockerClient, kept: Iterable[str]) -> None:
     for rule in _RULES:
         if not _rule(rule, "-C"):
             _rule(rule, "-I")
+
+
+def _create(client: docker.DockerClient) -> None:
+    pools = [
+        IPAMPool(subnet=str(RANGE4), gateway=GATEWAY4),
+        IPAMPool(subnet=_DOCKER_RANGE6, gateway=GATEWAY6),
+    ]
+    try:
+        client.networks.create(
+            NETWORK,
+            driver="bridge",
+            enable_ipv6=True,
+            options={"com.docker.network.bridge.name": BRIDGE},
+            ipam=IPAMConfig(pool_configs=pools),
+            labels={"deployment-flow": "sandbox"},
+        )
+    except APIError as error:
+        raise NetworkError(
+            f"docker refused to make the servers' network: {error.explanation or error}. It needs "
+            f"{RANGE4} and {RANGE6} for itself, and a kernel with IPv6 switched on."
+        ) from error
 
 
 def remove(client: docker.DockerClient) -> None:
@@ -205,7 +214,7 @@ def _inside(address: str) -> bool:
 
 def _keep_route(address: str) -> None:
     """Pin an address to the way it is reached by default, past our own range."""
-    if any(route.get("dst") == address for route in _routes()):
+    if any(r.get("dst") == address and r.get("protocol") != "static" for r in _routes()):
         return
     default = next((r for r in _routes() if r.get("dst") == "default" and "gateway" in r), None)
     if default is None:
