@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import pulumi
 
-TIMEOUT_SECONDS: Final = 20
+TIMEOUT_SECONDS: Final = 10  # the client tries five times
 
 
 class CloudError(pulumi.RunError):
