@@ -70,6 +70,8 @@ class ProvisionArgs(TypedDict):
     """The server's id, or a given host's address: another one installs again."""
     volume_device: NotRequired[pulumi.Input[str | None]]
     """/dev/disk/by-id/… of the data volume, mounted at /data; None: data is on the disk."""
+    volume_size: NotRequired[pulumi.Input[int]]
+    """GB; another size provisions again, which grows the filesystem."""
     boot_deadline: NotRequired[pulumi.Input[int]]
     """Seconds until SSH must answer; 300 by default."""
 
@@ -99,6 +101,7 @@ class Provision(pulumi.ComponentResource):
                 "connection": args["connection"],
                 "deploy_public_key": args["deploy_public_key"],
                 "volume_device": args.get("volume_device"),
+                "volume_size": args.get("volume_size", 0),
                 "boot_deadline": args.get("boot_deadline", 300),
             },
             # A trigger replaces the command: both are run anew on another machine.

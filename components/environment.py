@@ -115,6 +115,7 @@ class Environment(pulumi.ComponentResource):
                 "software": args["software"],
                 "machine": machine,
                 "volume_device": server.volume_device,
+                "volume_size": args["server"]["volume_size"],
             },
             child,
         )

@@ -33,8 +33,9 @@ _PUBLIC_KEY = re.compile(r"^(ssh-ed25519|ssh-rsa|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/=
 def provision(request: Mapping[str, object], report: Report) -> dict[str, object]:
     """Make the server of `request["connection"]` ready for releases.
 
-    Reads `deploy_public_key`, `volume_device` (a /dev/disk/by-id path, or none) and
-    `boot_deadline` (seconds). Returns the fingerprint of the software and cloud-init's state.
+    Reads `deploy_public_key`, `volume_device` (a /dev/disk/by-id path, or none),
+    `volume_size` (GB) and `boot_deadline` (seconds). Returns the software's fingerprint,
+    whether anything changed, and how cloud-init ended.
     """
     connection, parameters, deadline = read(request)
     archive = pack(parameters)
@@ -80,6 +81,8 @@ def read(request: Mapping[str, object]) -> tuple[Connection, dict[str, str], flo
             "HOST_KEY_TYPES": " ".join(host_key_types(connection)),
             "SSH_PORT": str(connection.port),
             "VOLUME_DEVICE": device,
+            # Only so that a volume made larger is not taken for provisioned already.
+            "VOLUME_SIZE": str(int(str(request.get("volume_size") or 0))),
         },
         deadline,
     )

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes a Debian 13 server ready for releases. Run as root from the folder the
 # hand-over unpacked; parameters.sh beside it says DEPLOY_KEY, SSH_PORT,
-# HOST_KEY_TYPES and VOLUME_DEVICE. Safe to repeat: it looks before it changes,
+# HOST_KEY_TYPES, VOLUME_DEVICE and VOLUME_SIZE. Safe to repeat: it looks before it changes,
 # and a stamp makes a repetition instant. Lines for the operator go to fd 3.
 set -eu
 umask 022

@@ -177,6 +177,18 @@ def test_upgrades_are_automatic(host: Host) -> None:
     assert 'Unattended-Upgrade "1"' in host.run("apt-config dump | grep Unattended-Upgrade")
 
 
+def test_a_user_who_may_sudo_serves_as_well_as_root(host: Host) -> None:
+    host.run(
+        "useradd -m ada; install -d -m 700 -o ada ~ada/.ssh; "
+        "install -m 600 -o ada /root/.ssh/authorized_keys ~ada/.ssh/; rm /etc/deployment-flow/stamp"
+    )
+    as_ada = host.connection("ada", host.maintenance)
+    with pytest.raises(HandOverError, match="may not become root"):
+        host.provision(connection=as_ada, volume_device=device_of(host))
+    host.run("echo 'ada ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/ada")
+    assert host.provision(connection=as_ada, volume_device=device_of(host))["changed"] is True
+
+
 def test_another_host_key_stops_before_anything_is_sent(host: Host) -> None:
     before = host.run("ls -la --time-style=full-iso /tmp /etc/deployment-flow")
     real, host.host_key = host.host_key, Key.make()
