@@ -8,6 +8,7 @@ ignore_changes, aliases…) is kept beside its inputs: nothing else shows it.
 import asyncio
 import json
 import runpy
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,11 +92,12 @@ class Engine(mocks.Mocks):
 
     registered: list[Registered] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
-    """The stack's outputs; secrets as pulumi.Output-free plain values."""
+    """The stack's outputs; secrets plain, `secret_outputs` names them."""
     secret_outputs: set[str] = field(default_factory=set)
+    component_outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What components said at their end, by name and type."""
     state: dict[str, Any] = field(default_factory=dict)
     """What the stack's state holds: {URN: {"type", "outputs"}}."""
-    _ids: int = 1000
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         """Answer the functions of providers that the program may call."""
@@ -109,8 +111,9 @@ class Engine(mocks.Mocks):
             return "", dict(args.inputs)
         if args.typ not in RESOURCES:
             raise AssertionError(f"no mock for resource {args.typ}")
-        self._ids += 1
-        return str(self._ids), {**args.inputs, **RESOURCES[args.typ](_plain(args.inputs))}
+        # The same thing has the same id in the next run, as in a state.
+        id_ = str(1000 + zlib.crc32(f"{args.typ} {args.name}".encode()) % 9_000_000)
+        return id_, {**args.inputs, **RESOURCES[args.typ](_plain(args.inputs))}
 
     def of_type(self, kind: str) -> list[Registered]:
         """Registered resources whose type ends with `kind`: Server, Volume, Command…"""
@@ -169,6 +172,10 @@ class Spy(mocks.MockMonitor):
             self._engine.secret_outputs = {
                 key for key, value in outputs.items() if rpc.is_rpc_secret(value)
             }
+        elif request.outputs.fields:
+            *_, kind, name = request.urn.split("::")
+            outputs = rpc.deserialize_properties(request.outputs)
+            self._engine.component_outputs[name + kind.rpartition("$")[2]] = _plain(outputs)
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 
