@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from components import caddyfile
+from components import caddyfile, compose_check
 from components import compose as rules
 from components.caddyfile import Route, Site
 
@@ -90,7 +90,7 @@ def load(text: str) -> dict[str, Any]:
 
 def check(compose: Any) -> list[str]:
     """Why a Compose file cannot be deployed; empty when it can. See docs/compose.md."""
-    return rules.check(compose)
+    return compose_check.check(compose)
 
 
 def ports(names: Collection[str]) -> dict[str, int]:

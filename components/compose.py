@@ -1,10 +1,7 @@
-"""Compose files: what may be deployed, and why the rest may not. Pure.
-
-`docs/compose.md` is the same in words; a test holds the two together.
-"""
+"""Reading Compose files: labels of ours, both spellings of Compose's, variables. Pure."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 HTTP: Final = "deployment-flow.http"
@@ -17,12 +14,6 @@ NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _VARIABLE: Final = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_]\w*)"
     r"|\{(?P<name>[A-Za-z_]\w*)(?:(?P<sign>:?[-?+])(?P<word>[^{}]*(?:\$\{[^{}]*\}[^{}]*)*))?\})"
-)
-_PATH_MATCHER: Final = re.compile(r"/[A-Za-z0-9._~/-]*\*?")
-_URL_PATH: Final = re.compile(r"/[A-Za-z0-9._~/?=&%-]*")
-_HARMFUL_CAPABILITIES: Final = frozenset(
-    {"ALL", "BPF", "DAC_READ_SEARCH", "MKNOD", "NET_ADMIN", "NET_RAW", "PERFMON", "SYS_ADMIN"}
-    | {"SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "SYS_TIME", "SYSLOG"}
 )
 RESERVED: Final = re.compile(r"(DOCKER|COMPOSE|BUILDKIT|LD)_.*|PATH|HOME|BASH_ENV|ENV")
 """Variables that would steer Docker or the shell instead of the application."""
@@ -51,7 +42,7 @@ def depends_on(service: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """`depends_on` in its long form."""
     given = service.get("depends_on") or {}
     if isinstance(given, list):
-        return {name: {"condition": "service_started"} for name in given}
+        return {str(name): {"condition": "service_started"} for name in given}
     return {name: dict(options or {}) for name, options in given.items()}
 
 
@@ -103,216 +94,7 @@ def required_variables(value: Any, where: str = "") -> Iterator[tuple[str, str]]
                 yield found["plain"] or found["name"], where
 
 
-def check(compose: Any) -> list[str]:
-    """Why a Compose file cannot be deployed: one sentence a mistake, each with its remedy."""
-    if wrong := list(_shape_mistakes(compose)):
-        return wrong
-    mistakes = [
-        f"{key}: is not supported; write what it brings in into this file"
-        for key in ("include",)
-        if key in compose
-    ]
-    services = services_of(compose)
-    for name, service in services.items():
-        mistakes += [f"services.{name}{problem}" for problem in _service_mistakes(name, service)]
-        mistakes += _dependency_mistakes(name, service, services)
-    mistakes += _route_mistakes(services)
-    mistakes += _volume_mistakes(compose)
-    for kind in ("networks", "volumes", "configs", "secrets"):
-        mistakes += _shared_mistakes(kind, compose.get(kind) or {})
-    return mistakes
-
-
-_SHAPES: Final[tuple[tuple[str, tuple[type, ...], str], ...]] = (
-    ("labels", (Mapping, list), "a mapping or a list"),
-    ("depends_on", (Mapping, list), "a mapping or a list"),
-    ("environment", (Mapping, list), "a mapping or a list"),
-    ("volumes", (list,), "a list"),
-    ("cap_add", (list,), "a list"),
-    ("security_opt", (list,), "a list"),
-    ("deploy", (Mapping,), "a mapping"),
-)
-
-
-def _shape_mistakes(compose: Any) -> Iterator[str]:
-    """What is no Compose file at all; everything after this may rely on the shapes."""
-    if not isinstance(compose, Mapping) or not isinstance(compose.get("services"), Mapping):
-        yield "services: there are none; give a Compose file with a `services:` mapping"
-        return
-    for name, service in compose["services"].items():
-        if not isinstance(service, Mapping):
-            yield f"services.{name}: is not a mapping"
-            continue
-        for key, types, words in _SHAPES:
-            if service.get(key) is not None and not isinstance(service[key], types):
-                yield f"services.{name}.{key}: is not {words}"
-        if isinstance(service.get("depends_on"), Mapping) and not all(
-            isinstance(options, Mapping | None) for options in service["depends_on"].values()
-        ):
-            yield f"services.{name}.depends_on: has an entry that is not a mapping"
-    for kind in ("networks", "volumes", "configs", "secrets"):
-        parts = compose.get(kind)
-        if parts is not None and not isinstance(parts, Mapping):
-            yield f"{kind}: is not a mapping"
-            continue
-        for name, part in (parts or {}).items():
-            if not isinstance(part, Mapping | None):
-                yield f"{kind}.{name}: is not a mapping"
-            elif not isinstance((part or {}).get("labels"), Mapping | list | None):
-                yield f"{kind}.{name}.labels: is not a mapping or a list"
-
-
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
-
-
-_Check = Callable[[Any], bool]
-_REFUSED: Final[tuple[tuple[str, _Check, str], ...]] = (
-    ("privileged", bool, "gives the container the server; remove it"),
-    ("network_mode", lambda v: str(v) == "host" or str(v).startswith("container:"),
-     "opens the server's own network; remove it, services reach each other by name"),
-    ("pid", bool, "shows the processes of others; remove it"),
-    ("ipc", lambda v: v == "host", "shares the server's memory; remove it"),
-    ("uts", bool, "shares the server's host name; remove it"),
-    ("cgroup", lambda v: v == "host", "shows the server's control groups; remove it"),
-    ("cgroup_parent", bool, "leaves the application's control group; remove it"),
-    ("userns_mode", bool, "leaves the user namespace; remove it"),
-    ("devices", bool, "reaches the server's devices; remove it"),
-    ("device_cgroup_rules", bool, "reaches the server's devices; remove it"),
-    ("volumes_from", bool, "is not supported; name the volumes in each service"),
-    ("container_name", bool, "keeps a second copy from starting; the service's name does"),
-    ("extends", bool, "is not supported; use YAML anchors, or write the service out"),
-    ("runtime", bool, "is not installed on servers; remove it"),
-    ("credential_spec", bool, "is for Windows; remove it"),
-)  # fmt: skip
-
-
-def _service_mistakes(name: str, service: Mapping[str, Any]) -> Iterator[str]:
-    if not NAME.fullmatch(str(name)):
-        yield ": the name is not lower-case letters, digits, - and _ (40 at most); rename it"
-    for key, is_wrong, why in _REFUSED:
-        if service.get(key) and is_wrong(service[key]):
-            yield f".{key}: {why}"
-    if not isinstance(service.get("image"), str):
-        yield ".image: is missing; servers build nothing, so name the image your build pushes"
-    yield from _option_mistakes(service)
-
-
-def _option_mistakes(service: Mapping[str, Any]) -> Iterator[str]:
-    for capability in service.get("cap_add") or []:
-        if str(capability).upper().removeprefix("CAP_") in _HARMFUL_CAPABILITIES:
-            yield f".cap_add: {capability} reaches beyond the container; remove it"
-    for option in service.get("security_opt") or []:
-        if "unconfined" in str(option) or "disable" in str(option):
-            yield f".security_opt: {option} takes a protection away; remove it"
-    for entry in service.get("volumes") or []:
-        if problem := _mount_mistake(entry):
-            yield f".volumes: {problem}"
-    for entry in _list(service.get("env_file")):
-        path = entry.get("path") if isinstance(entry, Mapping) else entry
-        if str(path).removeprefix("./") != ".env":
-            yield (
-                f".env_file: {path} stays on your machine; give its variables as `environment` "
-                "and `secrets` in the settings and use .env"
-            )
-
-
-def _mount_mistake(entry: Any) -> str | None:
-    kind, source = "", ""
-    if isinstance(entry, Mapping):
-        kind, source = str(entry.get("type", "volume")), str(entry.get("source") or "")
-    elif ":" in str(entry):
-        source = str(entry).split(":", 1)[0]
-    if kind == "tmpfs" or (not source and kind != "bind"):
-        return None
-    if "docker.sock" in source:
-        return f"{source} is the key to the whole server; remove it"
-    if kind == "bind" or source.startswith(("/", ".", "~", "$")):
-        return (
-            f"{source} is a path of the server; use a named volume, or put the files into the "
-            "image (for local work only, mount it in compose.override.yaml)"
-        )
-    return None
-
-
-def _dependency_mistakes(
-    name: str, service: Mapping[str, Any], services: Mapping[str, Any]
-) -> Iterator[str]:
-    for other in depends_on(service):
-        if other not in services:
-            yield (
-                f"services.{name}.depends_on: {other} does not run on servers (it is missing or "
-                "behind a profile); remove the dependency or the profile"
-            )
-        elif is_job(service) and not is_job(services[other]):
-            for further in depends_on(services[other]):
-                if is_job(services.get(further) or {}):
-                    yield (
-                        f"services.{name}.depends_on: the job waits for {other}, which waits for "
-                        f"the job {further}; let jobs depend on jobs and on data services only"
-                    )
-
-
-def _route_mistakes(services: Mapping[str, Any]) -> Iterator[str]:
-    taken: dict[str, str] = {}
-    for name, service in services.items():
-        labels = labels_of(service)
-        where = f"services.{name}.labels"
-        if HTTP not in labels:
-            for label in (PATH, HEALTH):
-                if label in labels:
-                    yield f"{where}: {label} has no meaning without {HTTP}; add that"
-            continue
-        port = labels[HTTP]
-        if not port.isdigit() or not 1 <= int(port) <= 65535:
-            yield f"{where}: {HTTP} {port!r} is not a port; give the one the container listens on"
-        if is_job(service):
-            yield f"{where}: a job ends, so it cannot serve {HTTP}; remove one of the two"
-        path = labels.get(PATH, "/")
-        if not _PATH_MATCHER.fullmatch(path):
-            yield f"{where}: {PATH} {path!r} is not a path like /api/*"
-        if not _URL_PATH.fullmatch(labels.get(HEALTH, "/")):
-            yield f"{where}: {HEALTH} {labels[HEALTH]!r} is not a path like /healthz"
-        if path in taken:
-            yield f"{where}: {PATH} {path} is taken by service {taken[path]}; give another"
-        taken.setdefault(path, name)
-        replicas = (service.get("deploy") or {}).get("replicas") or service.get("scale") or 1
-        if str(replicas) != "1":
-            yield f"services.{name}.deploy.replicas: {HTTP} takes one container; set it to 1"
-    if not taken:
-        yield (
-            f"services: none is public; give the one that serves HTTP the label {HTTP} with its "
-            "port"
-        )
-
-
-def _volume_mistakes(compose: Mapping[str, Any]) -> Iterator[str]:
-    for name, volume in (compose.get("volumes") or {}).items():
-        if not NAME.fullmatch(str(name)):
-            yield f"volumes.{name}: is not lower-case letters, digits, - and _; rename it"
-        if (volume or {}).get("driver_opts") or (volume or {}).get("driver", "local") != "local":
-            yield f"volumes.{name}: drivers reach outside the container; remove driver and options"
-
-
-def _shared_mistakes(kind: str, parts: Mapping[str, Any]) -> Iterator[str]:
-    for name, part in parts.items():
-        part = part or {}
-        if part.get("external"):
-            yield f"{kind}.{name}.external: exists on no server; let this file make it"
-        if part.get("file"):
-            yield (
-                f"{kind}.{name}.file: stays on your machine; use `environment:` with a variable "
-                "of the settings, or `content:`"
-            )
-        if kind == "networks" and part.get("driver", "bridge") not in ("bridge", "default"):
-            yield f"networks.{name}.driver: {part['driver']} leaves the server's bridge; remove it"
-        if kind in ("networks", "volumes") and part.get("name"):
-            yield f"{kind}.{name}.name: may clash with what the server has; remove it"
-
-
-def _list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

@@ -1,0 +1,115 @@
+"""Which Compose files may be deployed: every refusal, and an answer to anything."""
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import bundle, compose, compose_check
+from components.bundle import ComposeError
+
+ROOT = Path(__file__).parents[2]
+MINIMAL: dict[str, Any] = {
+    "services": {"web": {"image": "app/web:1", "labels": {"deployment-flow.http": "80"}}}
+}
+
+
+def with_service(**extra: Any) -> dict[str, Any]:
+    return {"services": {"web": {**MINIMAL["services"]["web"], **extra}}}
+
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"privileged": True}, "services.web.privileged"),
+    ({"network_mode": "host"}, "services.web.network_mode"),
+    ({"pid": "host"}, "services.web.pid"),
+    ({"ipc": "host"}, "services.web.ipc"),
+    ({"devices": ["/dev/sda:/dev/sda"]}, "services.web.devices"),
+    ({"container_name": "web"}, "services.web.container_name"),
+    ({"extends": {"service": "x"}}, "services.web.extends"),
+    ({"cap_add": ["SYS_ADMIN"]}, "SYS_ADMIN"),
+    ({"cap_add": ["cap_net_admin"]}, "cap_net_admin"),
+    ({"security_opt": ["seccomp:unconfined"]}, "seccomp:unconfined"),
+    ({"volumes": ["/var/run/docker.sock:/var/run/docker.sock"]}, "key to the whole server"),
+    ({"volumes": ["/etc:/etc:ro"]}, "/etc is a path of the server"),
+    ({"volumes": ["./src:/src"]}, "./src is a path of the server"),
+    ({"volumes": ["~/x:/x"]}, "~/x is a path of the server"),
+    ({"volumes": ["${HOME}:/x"]}, "is a path of the server"),
+    ({"volumes": [{"type": "bind", "source": "data", "target": "/x"}]}, "is a path of the server"),
+    ({"env_file": ["prod.env"]}, "prod.env stays on your machine"),
+    ({"image": None}, "services.web.image: is missing"),
+    ({"depends_on": ["ghost"]}, "ghost does not run on servers"),
+    ({"deploy": {"replicas": 3}}, "takes one container"),
+    ({"labels": {"deployment-flow.http": "http"}}, "'http' is not a port"),
+    ({"labels": {"deployment-flow.http": "70000"}}, "'70000' is not a port"),
+    ({"labels": {"deployment-flow.http": "80", "deployment-flow.path": "api {"}}, "not a path"),
+    ({"labels": {"deployment-flow.http": "80", "deployment-flow.health": "x\ny"}}, "not a path"),
+    ({"labels": {"deployment-flow.http": 80, "deployment-flow.job": True}}, "a job ends"),
+    ({"labels": {"deployment-flow.path": "/"}}, "has no meaning without"),
+]
+
+
+@pytest.mark.parametrize(("extra", "said"), MISTAKES, ids=[said for _, said in MISTAKES])
+def test_what_reaches_beyond_its_container_is_refused(extra: dict[str, Any], said: str) -> None:
+    mistakes = bundle.check(with_service(**extra))
+    assert any(said in mistake for mistake in mistakes), mistakes
+
+
+@pytest.mark.parametrize(
+    ("definition", "said"),
+    [
+        (None, "services: there are none"),
+        ({"services": {}}, "none is public"),
+        ({"services": {"web": None}}, "services.web: is not a mapping"),
+        ({**MINIMAL, "include": ["x"]}, "include"),
+        ({**MINIMAL, "volumes": {"v": {"external": True}}}, "volumes.v.external"),
+        ({**MINIMAL, "volumes": {"v": {"driver_opts": {"device": "/"}}}}, "volumes.v: drivers"),
+        ({**MINIMAL, "volumes": {"../x": {}}}, "volumes.../x"),
+        ({**MINIMAL, "networks": {"n": {"driver": "macvlan"}}}, "networks.n.driver"),
+        ({**MINIMAL, "secrets": {"s": {"file": "s.txt"}}}, "secrets.s.file"),
+        ({"services": {"Web App": MINIMAL["services"]["web"]}}, "services.Web App: the name"),
+    ],
+)
+def test_a_file_that_no_server_can_run_is_refused(definition: Any, said: str) -> None:
+    assert any(said in mistake for mistake in bundle.check(definition))
+
+
+def test_two_services_cannot_serve_one_path() -> None:
+    definition = with_service()
+    definition["services"]["other"] = dict(MINIMAL["services"]["web"])
+    assert any("/ is taken by service web" in each for each in bundle.check(definition))
+
+
+def test_a_file_that_is_no_yaml_is_a_mistake_and_no_crash() -> None:
+    for text in ("a: [", "- a", ""):
+        with pytest.raises(ComposeError):
+            bundle.load(text)
+
+
+ANY_YAML = st.recursive(
+    st.text(max_size=5) | st.none() | st.booleans() | st.integers(),
+    lambda part: (
+        st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=5), part, max_size=3)
+    ),
+    max_leaves=5,
+)
+SERVICE_KEYS = ["image", "labels", "volumes", "depends_on", "cap_add", "deploy", "env_file", "pid"]
+
+
+@given(st.dictionaries(st.sampled_from(SERVICE_KEYS), ANY_YAML), ANY_YAML)
+def test_any_yaml_gets_an_answer_and_no_crash(service: dict[str, Any], value: Any) -> None:
+    bundle.check(value)
+    bundle.check({"services": {"web": service}, "volumes": value})
+    bundle.check({"services": {"web": value}, "networks": {"n": value}})
+
+
+def test_the_documented_check_names_every_refusal_and_label() -> None:
+    text = (ROOT / "docs/compose.md").read_text()
+    keys = [key for key, _, _ in compose_check._REFUSED]
+    labels = [compose.HTTP, compose.PATH, compose.HEALTH, compose.JOB, compose.DATA]
+    missing = [word for word in itertools.chain(keys, labels) if f"`{word}" not in text]
+    assert missing == []
+    assert re.search(r"`VERSION`.*`IMAGES`.*`PUBLIC_URL`", text, re.DOTALL)
