@@ -11,10 +11,10 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from components import cloud_init
+from components.firewall import firewall_rules
 from components.keys import KeyPair
 
 SSH_PORT = 22
-ANYWHERE = ("0.0.0.0/0", "::/0")
 # A new key or first-boot script must not replace a server (terraform-provider-hcloud#372): what
 # they change reaches a running one through `Provision`. publicNets: where the state does not
 # know a server's addresses (it was adopted), the provider would delete the ones it has. image is
@@ -68,38 +68,11 @@ class ServerArgs(TypedDict):
     """Hetzner and the engine refuse to delete the server, the volume and the addresses."""
     clean_shutdown: bool
     """A server is shut down before it is deleted."""
-    on_server_error: NotRequired[pulumi.ErrorHook | None]
-    """Told of what went wrong with the server; it says what to do next."""
     adopt_server: NotRequired[str | None]
     """Hetzner's id of this stack's own server that the state does not know."""
     adopt_attachment: NotRequired[str | None]
     """The volume's id, where it is attached and the state does not know."""
     given_host: NotRequired[GivenHostArgs | None]
-
-
-def firewall_rules(ssh_from: Sequence[str]) -> list[hcloud.FirewallRuleArgsDict]:
-    """SSH from where it is allowed, HTTP, HTTPS (TCP and QUIC) and ping from anywhere."""
-
-    def rule(
-        what: str, protocol: str, port: str | None, sources: Sequence[str] = ANYWHERE
-    ) -> hcloud.FirewallRuleArgsDict:
-        found: hcloud.FirewallRuleArgsDict = {
-            "direction": "in",
-            "protocol": protocol,
-            "source_ips": list(sources),
-            "description": what,
-        }
-        if port is not None:
-            found["port"] = port
-        return found
-
-    return [
-        rule("SSH", "tcp", "22", ssh_from or ANYWHERE),
-        rule("HTTP: redirects and certificates", "tcp", "80"),
-        rule("HTTPS", "tcp", "443"),
-        rule("HTTP/3", "udp", "443"),
-        rule("ping", "icmp", None),
-    ]
 
 
 def first_address(network: str) -> str:
@@ -286,7 +259,6 @@ class Server(pulumi.ComponentResource):
             labels=args["labels"],
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
-        hook = args.get("on_server_error")
         user_data = pulumi.Output.all(host_key.private, host_key.public, maintenance_key.public)
         return hcloud.Server(
             f"{self._name}-server",
@@ -321,7 +293,6 @@ class Server(pulumi.ComponentResource):
                 parent=self,
                 protect=args["protects_server"],
                 ignore_changes=FIRST_BOOT_PROPERTIES if args["keeps_first_boot"] else None,
-                hooks=pulumi.ResourceHookBinding(on_error=[hook]) if hook else None,
                 import_=args.get("adopt_server"),
                 delete_before_replace=True,
                 # A destroy deletes the server first, and with it the attachment.

@@ -5,11 +5,11 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.firewall import firewall_rules
 from components.server import (
     FIRST_BOOT_PROPERTIES,
     Server,
     ServerArgs,
-    firewall_rules,
     first_address,
     known_hosts_line,
 )
