@@ -1,0 +1,134 @@
+"""A machine under a temporary folder for the agent's deploys; commands and health are faked."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from remote.server.agent.commands import Commands, Ended
+from remote.server.agent.deploy import Deployer
+from remote.server.agent.health import Answer, Probe
+from remote.server.agent.machine import Machine
+from remote.server.agent.releases import Store
+
+
+@dataclass
+class FakeCommands(Commands):
+    """Answers every command with success but those told to fail."""
+
+    failing: dict[str, list[str]] = field(default_factory=dict)
+    """Part of a command line → lines it fails with."""
+    containers: list[dict[str, Any]] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+    stdin: list[str] = field(default_factory=list)
+    environments: list[Mapping[str, str]] = field(default_factory=list)
+
+    def run(
+        self,
+        arguments: Sequence[str],
+        *,
+        seconds: float,
+        environment: Mapping[str, str] | None = None,
+        stdin: str | None = None,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Ended:
+        line = " ".join(arguments)
+        self.ran.append(line)
+        self.environments.append(environment or {})
+        if stdin:
+            self.stdin.append(stdin)
+        for part, said in self.failing.items():
+            if part in line:
+                return Ended(1, tuple(said))
+        if " ps " in line:
+            return Ended(0, tuple(json.dumps(each) for each in self.containers))
+        if "hash-password" in line:
+            return Ended(0, ("$2a$14$hash",))
+        return Ended(0, ())
+
+    def steps(self) -> list[str]:
+        """The commands that change something, in a few words."""
+        words = {" run --rm": "job", " up --detach": "up", "reload": "caddy", "docker pull": "pull"}
+        found = []
+        for line in self.ran:
+            for part, word in words.items():
+                if part in line:
+                    release = next((p for p in line.split("/") if p.startswith("r-")), "")
+                    found.append(f"{word} {release}".strip())
+        return found
+
+
+@dataclass
+class FakeProbe(Probe):
+    """Health by port, and of the public route."""
+
+    sick: set[int] = field(default_factory=set)
+    has_certificate: bool = True
+    public_status: int = 200
+
+    def direct(self, port: int, path: str, host: str) -> Answer:
+        return Answer(503 if port in self.sick else 200)
+
+    def public(self, host: str, path: str, tls: bool) -> Answer:
+        return Answer(self.public_status) if self.has_certificate else Answer(0, "no certificate")
+
+
+class Bench(NamedTuple):
+    """A machine under a temporary folder, and what acts on it."""
+
+    machine: Machine
+    commands: FakeCommands
+    probe: FakeProbe
+    said: list[str]
+
+    def deployer(self) -> Deployer:
+        clock = iter(range(100_000))
+        return Deployer(
+            self.machine, self.commands, self.probe, self.said.append,
+            sleep=lambda _: None, clock=lambda: float(next(clock)),
+        )  # fmt: skip
+
+    def deploy(self, request: Mapping[str, Any]) -> dict[str, object]:
+        return self.deployer().deploy(request)
+
+    def store(self) -> Store:
+        return Store(self.machine.state)
+
+    def release(self, request: Mapping[str, Any]) -> Path:
+        return self.machine.state / "releases" / self.store().release_id(request)
+
+
+def make(folder: Path) -> Bench:
+    """A bench on which one healthy container runs."""
+    machine = Machine(folder)
+    (machine.state / "releases").mkdir(parents=True)
+    machine.caddy.mkdir(parents=True)
+    running = {"Service": "web", "Name": "app-web-1", "State": "running", "Health": "healthy"}
+    return Bench(machine, FakeCommands(containers=[running]), FakeProbe(), [])
+
+
+def request(number: int = 1, **bundle: Any) -> dict[str, Any]:
+    return {
+        "protocol": 1,
+        "who": "ada@laptop",
+        "secrets": {"TOKEN": "s3cret-token"},
+        "registry": None,
+        "auth": {"password": None},
+        "bundle": {
+            "id": f"r-{number:06}",
+            "version": f"{number}.0.0",
+            "revision": "",
+            "url": "https://app.example.org",
+            "hostname": "app.example.org",
+            "files": {"compose.yaml": f"# {number}\n", "Caddyfile": f"# {number}\n"},
+            "environment": {"VERSION": f"{number}.0.0"},
+            "images": {"web": f"registry.example/web@sha256:{number:064}"},
+            "jobs": ["migrate"],
+            "data": ["db"],
+            "targets": [{"service": "web", "port": 20001, "path": "/healthz"}],
+            "start_seconds": 60,
+            "health_seconds": 5,
+            **bundle,
+        },
+    }
