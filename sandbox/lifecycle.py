@@ -62,6 +62,8 @@ class Sandbox:
             self._authority.ensure()
             kept = network.guard(package_sources.from_this_machine().hosts())
             self._reserve(kept)
+            if not docker_daemon.is_running():
+                self._serve.stop()  # it starts servers that ran when it starts itself
             with closing(docker_daemon.ensure_running(self.directory, report)) as client:
                 alone.refuse_another(client, self.directory)
                 images.ensure(client, self.directory / "logs" / "images.log", report)
@@ -123,7 +125,7 @@ class Sandbox:
             with closing(client):
                 servers = self._servers(client)
         return {
-            "running": self._is_whole(),
+            "running": client is not None and self._is_whole(),
             "directory": str(self.directory),
             "api": {
                 "running": _is_healthy(),

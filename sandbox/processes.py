@@ -36,6 +36,10 @@ class Detached:
             pid = int(self._pid_file.read_text())
         except (OSError, ValueError):
             return None
+        child = _CHILDREN.get(pid)
+        if child is not None:
+            # Its command line is not there yet in the moment it starts.
+            return pid if child.poll() is None else None
         return pid if is_alive(pid, self.mark) else None
 
     def start(

@@ -31,6 +31,13 @@ class Containers:
         except NotFound:
             return None
 
+    def numbers(self) -> set[int]:
+        """The servers of this sandbox that have a container."""
+        listed = self._client.containers.list(
+            all=True, filters={"label": f"{description.OWNER_LABEL}={self._directory}"}
+        )
+        return {int(found.labels[description.LABEL]) for found in listed}
+
     def make(self, spec: HostSpec) -> None:
         """A container that is off, with what its first boot reads. Raises `HostError`."""
         name = description.name_of(spec.server_id)

@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from sandbox.processes import Detached
+from sandbox.processes import Detached, is_alive
 
 PACKAGES = {
     "dockerd": "docker.io",
@@ -49,6 +49,14 @@ def connect(timeout: int = 120) -> docker.DockerClient | None:
         client.close()
         return None
     return client
+
+
+def is_running() -> bool:
+    """Whether a daemon answers."""
+    client = connect(timeout=10)
+    if client is not None:
+        client.close()
+    return client is not None
 
 
 def ensure_tools(report: Report) -> None:
@@ -113,7 +121,8 @@ def ensure_running(directory: Path, report: Report) -> docker.DockerClient:
     if client := connect():
         return client
     daemon = process(directory)
-    if Path("/run/systemd/system").is_dir():
+    ours = not Path("/run/systemd/system").is_dir()
+    if not ours:
         report("starting the docker service")
         subprocess.run(
             ["systemctl", "start", "docker"], capture_output=True, timeout=_START_DEADLINE
@@ -128,9 +137,11 @@ def ensure_running(directory: Path, report: Report) -> docker.DockerClient:
     while time.monotonic() < give_up:
         if client := connect():
             return client
+        if ours and daemon.pid() is None:
+            break
         time.sleep(0.2)
     raise DockerUnavailableError(
-        f"dockerd did not answer within {_START_DEADLINE:.0f} s. What it says: {hint}\n"
+        f"dockerd ended, or did not answer within {_START_DEADLINE:.0f} s. What it says: {hint}\n"
         f"{daemon.last_words()}"
     )
 
@@ -148,5 +159,5 @@ def _mark(directory: Path) -> str:
 def _forget_a_killed_daemon() -> None:
     """A daemon that was killed leaves its own pid file, which stops the next one."""
     stale = Path("/var/run/docker.pid")
-    if stale.exists() and not Path(f"/proc/{stale.read_text().strip() or 0}").exists():
+    if stale.exists() and not is_alive(int(stale.read_text().strip() or 0), "dockerd"):
         stale.unlink()

@@ -199,7 +199,13 @@ class DockerHosts:
     # -- the whole -------------------------------------------------------------
 
     def resume(self) -> None:
-        """Start every server that ought to run and does not, several at a time."""
+        """Start every server that ought to run and does not, several at a time.
+
+        Servers nobody knows any more (their records were removed by hand) end here.
+        """
+        known = {record.spec.server_id for record in self._records.all()}
+        for server_id in self._containers.numbers() - known:
+            self._containers.remove(server_id)
         asked = [record.spec.server_id for record in self._records.all() if record.powered]
         down = [server_id for server_id in asked if self.state(server_id) == "off"]
         with ThreadPoolExecutor(4) as pool:

@@ -6,6 +6,8 @@ where that matters (a registry of your own) the registry's tokens say more.
 """
 
 import contextlib
+import hashlib
+import json
 import secrets
 import ssl
 import time
@@ -24,6 +26,7 @@ from sandbox.services.authority import Authority
 SERVER = "registry.sandbox.test"
 CONTAINER = "flow-registry"
 VOLUME = "deployment-flow-registry"
+_LABEL = "deployment-flow.registry"
 _DEADLINE = 20.0  # seconds until it answers
 _DOCKER_TRUST = Path("/etc/docker/certs.d") / SERVER / "ca.crt"
 
@@ -45,11 +48,16 @@ def ensure(client: docker.DockerClient, authority: Authority, users: list[dict[s
         found = client.containers.get(CONTAINER)
     except NotFound:
         found = None
+    # Made for other passwords or another authority: a sandbox's folder was removed by hand.
+    inputs = hashlib.sha256(pem + json.dumps(users).encode()).hexdigest()[:16]
+    if found is not None and found.labels.get(_LABEL) != inputs:
+        found.remove(force=True)
+        found = None
     if found is not None and found.attrs["Image"] != client.images.get(images.FULL).id:
         found.remove(force=True)
         found = None
     if found is None:
-        description.make(client, CONTAINER, _config())
+        description.make(client, CONTAINER, _config(inputs))
         client.api.put_archive(CONTAINER, "/", _files(authority, users))
         found = client.containers.get(CONTAINER)
     if found.status != "running":
@@ -103,7 +111,7 @@ def remove(client: docker.DockerClient) -> None:
     _DOCKER_TRUST.unlink(missing_ok=True)
 
 
-def _config() -> dict[str, object]:
+def _config(inputs: str) -> dict[str, object]:
     address = {"IPAMConfig": {"IPv4Address": network.REGISTRY4}}
     return {
         "Image": images.FULL,
@@ -111,7 +119,7 @@ def _config() -> dict[str, object]:
         "Entrypoint": ["/usr/bin/docker-registry"],
         "Cmd": ["serve", "/etc/registry/config.yml"],
         "StopSignal": "SIGTERM",
-        "Labels": {"deployment-flow": "registry"},
+        "Labels": {_LABEL: inputs},
         "HostConfig": {
             "NetworkMode": network.NETWORK,
             "Binds": [f"{VOLUME}:/var/lib/registry"],

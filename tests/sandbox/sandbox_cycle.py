@@ -1,6 +1,8 @@
 """What test_services_cycle runs in namespaces of its own; prints what it did."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -65,7 +67,7 @@ def inside(number: int, command: str) -> str:
 
 
 def main(directory: Path, saved: Path) -> None:
-    """Up, a server with a volume, down, up, reset."""
+    """Up, a server with a volume, down, up, a daemon killed, up, reset."""
     sandbox = Sandbox(directory)
     for part in ("logs", "run"):
         (directory / part).mkdir()
@@ -107,6 +109,13 @@ def main(directory: Path, saved: Path) -> None:
     assert states == {on: "running", off: "off"}
     wait(address)
     assert inside(on, f"cat /root/file && mount {device} /mnt && cat /mnt/file") == "disk\nvolume"
+
+    os.kill(int((directory / "run" / "dockerd.pid").read_text()), signal.SIGKILL)
+    time.sleep(0.5)
+    assert not sandbox.status()["running"]
+    timed("up after the daemon was killed", lambda: sandbox.up(print), 2 * UP_SECONDS)
+    wait(address)
+    assert inside(on, "cat /root/file") == "disk"
 
     timed("reset", sandbox.reset, DOWN_SECONDS)
     assert not network.exists()

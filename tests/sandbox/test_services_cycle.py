@@ -2,7 +2,7 @@
 
 In a network namespace of its own the fixed addresses are free, and so this never
 touches the shared sandbox: an `up` from nothing, a `down` and an `up` that loses
-nothing, and a `reset` that leaves nothing.
+nothing, an `up` after Docker's daemon was killed, and a `reset` that leaves nothing.
 """
 
 import os
@@ -25,7 +25,8 @@ mount --bind "$HERE/docker" /var/lib/docker
 mkdir -p /etc/docker && mount --bind "$HERE/settings" /etc/docker
 cp /etc/hosts "$HERE/hosts" && mount --bind "$HERE/hosts" /etc/hosts
 ip link set lo up
-exec "$@"
+"$@"
+exit $?  # not exec: the shell is the init that collects dead processes
 """
 
 
