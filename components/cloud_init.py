@@ -1,4 +1,4 @@
-"""First boot of a made server: its pinned host key, who may log in, and sshd hardened.
+"""First boot of a made server: its pinned host key, the key it is set up with, sshd hardened.
 
 Everything else (Docker, Caddy, upgrades, the agent) is installed afterwards over SSH by
 `Provision`: that way a change reaches servers that already run, which user data never does.
@@ -6,7 +6,6 @@ User data stays readable at the metadata address for the life of the server, so 
 secret in it is the host key, which must be there before the first connection.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import yaml
@@ -52,7 +51,6 @@ def render(
     host_private_key: str,
     host_public_key: str,
     maintenance_public_key: str,
-    admin_keys: Sequence[str] = (),
 ) -> str:
     """The `#cloud-config` document. Keys are OpenSSH text; pure: same input, same bytes."""
     document = {
@@ -67,7 +65,7 @@ def render(
         # An expired root password would stop key logins, too.
         "chpasswd": {"expire": False},
         "users": [],
-        "ssh_authorized_keys": [maintenance_public_key, *admin_keys],
+        "ssh_authorized_keys": [maintenance_public_key],
         "write_files": [
             {
                 "path": "/etc/ssh/sshd_config.d/10-deployment-flow.conf",

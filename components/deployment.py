@@ -7,7 +7,7 @@ has a delete command: with a dead host it would block a destroy.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import pulumi
@@ -68,6 +68,8 @@ class ProvisionArgs(TypedDict):
     """`remote.shipment.fingerprint()`: another one installs again."""
     machine: pulumi.Input[str]
     """The server's id, or a given host's address: another one installs again."""
+    admin_keys: NotRequired[Sequence[str]]
+    """OpenSSH public keys that may log in as root, besides the stack's own."""
     volume_device: NotRequired[pulumi.Input[str | None]]
     """/dev/disk/by-id/… of the data volume, mounted at /data; None: data is on the disk."""
     volume_size: NotRequired[pulumi.Input[int]]
@@ -100,6 +102,7 @@ class Provision(pulumi.ComponentResource):
             {
                 "connection": args["connection"],
                 "deploy_public_key": args["deploy_public_key"],
+                "admin_keys": list(args.get("admin_keys", [])),
                 "volume_device": args.get("volume_device"),
                 "volume_size": args.get("volume_size", 0),
                 "boot_deadline": args.get("boot_deadline", 300),

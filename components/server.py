@@ -57,7 +57,6 @@ class ServerArgs(TypedDict):
     location: str
     volume_size: int
     """GB; 0 for no data volume."""
-    admin_keys: Sequence[str]
     ssh_from: Sequence[str]
     """CIDRs that may open SSH; empty for any."""
     keeps_first_boot: bool
@@ -282,7 +281,6 @@ class Server(pulumi.ComponentResource):
                     host_private_key=keys[0],
                     host_public_key=keys[1],
                     maintenance_public_key=keys[2],
-                    admin_keys=args["admin_keys"],
                 )
             ),
             labels=args["labels"],

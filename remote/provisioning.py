@@ -33,9 +33,9 @@ _PUBLIC_KEY = re.compile(r"^(ssh-ed25519|ssh-rsa|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/=
 def provision(request: Mapping[str, object], report: Report) -> dict[str, object]:
     """Make the server of `request["connection"]` ready for releases.
 
-    Reads `deploy_public_key`, `volume_device` (a /dev/disk/by-id path, or none),
-    `volume_size` (GB) and `boot_deadline` (seconds). Returns the software's fingerprint,
-    whether anything changed, and how cloud-init ended.
+    Reads `deploy_public_key`, `admin_keys` (who may log in as root), `volume_device` (a
+    /dev/disk/by-id path, or none), `volume_size` (GB) and `boot_deadline` (seconds). Returns the
+    software's fingerprint, whether anything changed, and how cloud-init ended.
     """
     connection, parameters, deadline = read(request)
     archive = pack(parameters)
@@ -68,6 +68,7 @@ def read(request: Mapping[str, object]) -> tuple[Connection, dict[str, str], flo
         key = str(request.get("deploy_public_key") or "").strip()
         if not _PUBLIC_KEY.match(key):
             raise ValueError("deploy_public_key is not one OpenSSH public key")
+        admins = _admin_keys(request.get("admin_keys"))
         device = str(request.get("volume_device") or "")
         if device and not _DEVICE.match(device):
             raise ValueError("volume_device is not a path under /dev/disk/by-id")
@@ -77,6 +78,7 @@ def read(request: Mapping[str, object]) -> tuple[Connection, dict[str, str], flo
     return (
         connection,
         {
+            "ADMIN_KEYS": admins,
             "DEPLOY_KEY": key,
             "HOST_KEY_TYPES": " ".join(host_key_types(connection)),
             "SSH_PORT": str(connection.port),
@@ -86,6 +88,18 @@ def read(request: Mapping[str, object]) -> tuple[Connection, dict[str, str], flo
         },
         deadline,
     )
+
+
+def _admin_keys(given: object) -> str:
+    """Lines of an authorized_keys file: kind and key, with the comment where it is one word."""
+    lines = []
+    for key in given if isinstance(given, list) else []:
+        kind, blob, *comment = str(key).split()
+        line = " ".join([kind, blob, *(comment if len(comment) == 1 else [])])
+        if not _PUBLIC_KEY.match(line):
+            raise ValueError(f"{line[:40]!r} in admin_keys is not an OpenSSH public key")
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _attempt(connection: Connection, archive: bytes, report: Report) -> dict[str, object]:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a Debian 13 server ready for releases. Run as root from the folder the
-# hand-over unpacked; parameters.sh beside it says DEPLOY_KEY, SSH_PORT,
+# hand-over unpacked; parameters.sh beside it says ADMIN_KEYS, DEPLOY_KEY, SSH_PORT,
 # HOST_KEY_TYPES, VOLUME_DEVICE and VOLUME_SIZE. Safe to repeat: it looks before it changes,
 # and a stamp makes a repetition instant. Lines for the operator go to fd 3.
 set -eu
@@ -181,6 +181,14 @@ keep_only() { # query, wanted names: those this OpenSSH knows, joined by commas
     done | sed 's/,$//'
 }
 
+# In a file of their own, which sshd reads, too: who is taken from the settings is out, and the
+# key this runs with is never touched.
+admit_admins() {
+    install -d -m 0700 /root/.ssh
+    printf '%s\n' "$ADMIN_KEYS" >"$here/admins"
+    put 0600 "$here/admins" /root/.ssh/authorized_keys2 || true
+}
+
 harden_sshd() {
     types=$(printf '%s\n' "$HOST_KEY_TYPES ssh-ed25519 rsa-sha2-512 rsa-sha2-256" |
         tr ' ' '\n' | sed 's/^ssh-rsa$/rsa-sha2-512/' | awk 'NF && !seen[$0]++' | paste -sd,)
@@ -279,6 +287,7 @@ close_ports
 configure_docker
 start_caddy
 install_agent
+admit_admins
 harden_sshd
 put 0644 "$here/files/20auto-upgrades" /etc/apt/apt.conf.d/20auto-upgrades || true
 stamp >"$etc/stamp"

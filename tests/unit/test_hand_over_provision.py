@@ -140,3 +140,20 @@ def test_what_a_server_is_told_is_quoted_for_its_shell() -> None:
         script = told.read().decode() + 'printf %s "$A"'
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "it's $(x)"
+
+
+def test_admins_are_told_to_the_server_a_key_a_line(fake: FakeSsh, provision: Run) -> None:
+    fake.acts(INSTALLS)
+    ada = "ssh-ed25519 AAAAADA ada@example.org"
+    provision(admin_keys=[ada, "ssh-rsa AAAABOB Bob of $(evil) fame"])
+    with tarfile.open(fake.folder / "tar") as archive:
+        told = archive.extractfile("parameters.sh")
+        assert told is not None
+        assert f"ADMIN_KEYS='{ada}\nssh-rsa AAAABOB'\n" in told.read().decode()
+
+
+@pytest.mark.parametrize("key", ["no key", "ssh-ed25519 AAAA'x", "command=x ssh-ed25519 AAAA"])
+def test_what_is_no_key_admits_nobody(fake: FakeSsh, provision: Run, key: str) -> None:
+    fake.acts(INSTALLS)
+    with pytest.raises(HandOverError, match="not an OpenSSH public key"):
+        provision(admin_keys=[key])

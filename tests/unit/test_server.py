@@ -22,7 +22,6 @@ ARGS: ServerArgs = {
     "image": "debian-13",
     "location": "fsn1",
     "volume_size": 10,
-    "admin_keys": [],
     "ssh_from": [],
     "keeps_first_boot": True,
     "protects_data": True,
