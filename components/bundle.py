@@ -22,14 +22,7 @@ PORTS: Final = 10000
 HEALTH_SECONDS: Final = 60
 START_SECONDS: Final = 300
 DATA_FOLDER: Final = "/data"
-_LOCAL_ONLY: Final = ("build", "ports", "expose", "pull_policy", "develop", "env_file", "profiles")
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes a part that is shared by an anchor out in full: people read these files."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML gives it
-        return True
+_KEPT: Final = compose_check.SERVICE_KEYS - {"ports", "profiles", "depends_on"}
 
 
 class ComposeError(ValueError):
@@ -133,9 +126,9 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
             for name, service in services.items()
         },
         **{
-            key: release.compose[key]
-            for key in ("networks", "configs", "secrets")
-            if release.compose.get(key)
+            kind: _shared(kind, release.compose[kind])
+            for kind in ("networks", "configs", "secrets")
+            if release.compose.get(kind)
         },
     }
     if volumes := _volumes(release.compose):
@@ -151,9 +144,8 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
         hsts=public.hsts,
     )
     files = {
-        "compose.yaml": yaml.dump(
-            rendered, Dumper=_Plain, sort_keys=True, width=100, allow_unicode=True
-        ),
+        # JSON is YAML, and the agent can read it to check it without a library.
+        "compose.yaml": json.dumps(rendered, sort_keys=True, indent=2, ensure_ascii=False),
         "Caddyfile": caddyfile.render(site, routes),
         **({"acme-root.pem": public.acme_root} if public.acme_root else {}),
     }
@@ -198,7 +190,7 @@ def _server_part(compose: Mapping[str, Any], part: str) -> Any:
     if part != "services":
         return compose.get(part)
     return {
-        name: {key: value for key, value in service.items() if key not in _LOCAL_ONLY}
+        name: {key: value for key, value in service.items() if key in _KEPT}
         for name, service in rules.services_of(compose).items()
     }
 
@@ -229,10 +221,9 @@ def _service(
     jobs: list[str],
     port: int | None,
 ) -> dict[str, Any]:
-    kept = {key: value for key, value in service.items() if key not in _LOCAL_ONLY}
+    kept = {key: value for key, value in service.items() if key in _KEPT}
     waits = {n: o for n, o in rules.depends_on(service).items() if n not in jobs}
     # Jobs run before services are replaced, so no service waits for one here.
-    kept.pop("depends_on", None)
     if waits:
         kept["depends_on"] = waits
     kept["image"] = image
@@ -258,20 +249,23 @@ def _with_all(environment: Any, names: list[str]) -> dict[str, Any]:
     return {**dict.fromkeys(names), **(environment or {})}
 
 
+def _shared(kind: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    allowed = compose_check.SHARED_KEYS[kind]
+    return {
+        name: {key: value for key, value in (part or {}).items() if key in allowed}
+        for name, part in parts.items()
+    }
+
+
 def _volumes(compose: Mapping[str, Any]) -> dict[str, Any]:
     """Data volumes become folders under /data; Docker refuses to start without the folder,
     so an application never begins anew on an empty one because the volume is missing."""
-    data = rules.data_volumes(compose)
-    rendered: dict[str, Any] = {}
-    for name, volume in sorted((compose.get("volumes") or {}).items()):
-        if name in data:
-            rendered[name] = {
-                **(volume or {}),
-                "driver": "local",
-                "driver_opts": {"type": "none", "o": "bind", "device": f"{DATA_FOLDER}/{name}"},
-            }
-        else:
-            rendered[name] = volume or {}
+    rendered = _shared("volumes", compose.get("volumes") or {})
+    for name in rules.data_volumes(compose):
+        rendered[name] |= {
+            "driver": "local",
+            "driver_opts": {"type": "none", "o": "bind", "device": f"{DATA_FOLDER}/{name}"},
+        }
     return rendered
 
 

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from components.compose import (
@@ -20,10 +20,31 @@ from components.compose import (
 
 _PATH_MATCHER: Final = re.compile(r"/[A-Za-z0-9._~/-]*\*?")
 _URL_PATH: Final = re.compile(r"/[A-Za-z0-9._~/?=&%-]*")
-_HARMFUL_CAPABILITIES: Final = frozenset(
-    {"ALL", "BPF", "DAC_READ_SEARCH", "MKNOD", "NET_ADMIN", "NET_RAW", "PERFMON", "SYS_ADMIN"}
-    | {"SYS_BOOT", "SYS_CHROOT", "SYS_MODULE", "SYS_PTRACE", "SYS_RAWIO", "SYS_TIME", "SYSLOG"}
+SERVICE_KEYS: Final = frozenset(
+    {"annotations", "attach", "cap_add", "cap_drop", "command", "configs", "cpu_count"}
+    | {"cpu_percent", "cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset", "depends_on"}
+    | {"deploy", "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "environment"}
+    | {"extra_hosts", "group_add", "healthcheck", "hostname", "image", "init", "labels", "links"}
+    | {"logging", "mem_limit", "mem_reservation", "mem_swappiness", "memswap_limit", "networks"}
+    | {"oom_kill_disable", "oom_score_adj", "pids_limit", "platform", "ports", "profiles"}
+    | {"read_only", "restart", "scale", "secrets", "security_opt", "shm_size", "stdin_open"}
+    | {"stop_grace_period", "stop_signal", "storage_opt", "sysctls", "tmpfs", "tty", "ulimits"}
+    | {"user", "volumes", "working_dir"}
 )
+"""What a service on a server may say; the agent there refuses everything else, too."""
+SHARED_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    "networks": frozenset({"attachable", "driver", "enable_ipv6", "internal", "labels"}),
+    "volumes": frozenset({"driver", "labels"}),
+    "configs": frozenset({"content", "environment", "labels"}),
+    "secrets": frozenset({"content", "environment", "labels"}),
+}
+LOCAL_KEYS: Final = frozenset({"build", "develop", "env_file", "expose", "pull_policy"})
+"""Left out, or rewritten, when a release is made."""
+CAPABILITIES: Final = frozenset(
+    {"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "IPC_LOCK", "KILL"}
+    | {"NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_NICE"}
+)
+SECURITY_OPTIONS: Final = frozenset({"no-new-privileges", "no-new-privileges:true"})
 
 
 def check(compose: Any) -> list[str]:
@@ -85,33 +106,31 @@ def _shape_mistakes(compose: Any) -> Iterator[str]:
                 yield f"{kind}.{name}.labels: is not a mapping or a list"
 
 
-_Check = Callable[[Any], bool]
-_REFUSED: Final[tuple[tuple[str, _Check, str], ...]] = (
-    ("privileged", bool, "gives the container the server; remove it"),
-    ("network_mode", lambda v: str(v) == "host" or str(v).startswith("container:"),
-     "opens the server's own network; remove it, services reach each other by name"),
-    ("pid", bool, "shows the processes of others; remove it"),
-    ("ipc", lambda v: v == "host", "shares the server's memory; remove it"),
-    ("uts", bool, "shares the server's host name; remove it"),
-    ("cgroup", lambda v: v == "host", "shows the server's control groups; remove it"),
-    ("cgroup_parent", bool, "leaves the application's control group; remove it"),
-    ("userns_mode", bool, "leaves the user namespace; remove it"),
-    ("devices", bool, "reaches the server's devices; remove it"),
-    ("device_cgroup_rules", bool, "reaches the server's devices; remove it"),
-    ("volumes_from", bool, "is not supported; name the volumes in each service"),
-    ("container_name", bool, "keeps a second copy from starting; the service's name does"),
-    ("extends", bool, "is not supported; use YAML anchors, or write the service out"),
-    ("runtime", bool, "is not installed on servers; remove it"),
-    ("credential_spec", bool, "is for Windows; remove it"),
-)  # fmt: skip
+_REFUSED: Final[Mapping[str, str]] = {
+    "privileged": "gives the container the server; remove it",
+    "network_mode": "leaves the application's network; services reach each other by name",
+    "pid": "shows the processes of others; remove it",
+    "ipc": "shares memory with others; remove it",
+    "uts": "shares the server's host name; remove it",
+    "cgroup": "shows the server's control groups; remove it",
+    "cgroup_parent": "leaves the application's control group; remove it",
+    "userns_mode": "leaves the user namespace; remove it",
+    "devices": "reaches the server's devices; remove it",
+    "device_cgroup_rules": "reaches the server's devices; remove it",
+    "volumes_from": "is not supported; name the volumes in each service",
+    "container_name": "keeps a second copy from starting; the service's name does",
+    "extends": "is not supported; use YAML anchors, or write the service out",
+    "runtime": "is not installed on servers; remove it",
+}
 
 
 def _service_mistakes(name: str, service: Mapping[str, Any]) -> Iterator[str]:
     if not NAME.fullmatch(str(name)):
         yield ": the name is not lower-case letters, digits, - and _ (40 at most); rename it"
-    for key, is_wrong, why in _REFUSED:
-        if service.get(key) and is_wrong(service[key]):
-            yield f".{key}: {why}"
+    for key, value in service.items():
+        if not value or key in SERVICE_KEYS | LOCAL_KEYS or str(key).startswith("x-"):
+            continue
+        yield f".{key}: {_REFUSED.get(key, 'is not supported on servers; remove it')}"
     if not isinstance(service.get("image"), str):
         yield ".image: is missing; servers build nothing, so name the image your build pushes"
     yield from _option_mistakes(service)
@@ -119,11 +138,11 @@ def _service_mistakes(name: str, service: Mapping[str, Any]) -> Iterator[str]:
 
 def _option_mistakes(service: Mapping[str, Any]) -> Iterator[str]:
     for capability in service.get("cap_add") or []:
-        if str(capability).upper().removeprefix("CAP_") in _HARMFUL_CAPABILITIES:
+        if str(capability).upper().removeprefix("CAP_") not in CAPABILITIES:
             yield f".cap_add: {capability} reaches beyond the container; remove it"
     for option in service.get("security_opt") or []:
-        if "unconfined" in str(option) or "disable" in str(option):
-            yield f".security_opt: {option} takes a protection away; remove it"
+        if option not in SECURITY_OPTIONS:
+            yield f".security_opt: {option} is not no-new-privileges; remove it"
     for entry in service.get("volumes") or []:
         if problem := _mount_mistake(entry):
             yield f".volumes: {problem}"
@@ -214,19 +233,18 @@ def _volume_mistakes(compose: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _shared_mistakes(kind: str, parts: Mapping[str, Any]) -> Iterator[str]:
+    remedies = {
+        "external": "exists on no server; let this file make it",
+        "name": "may clash with what the server has; remove it",
+        "file": "stays on your machine; use `environment:` with a variable of the settings, or "
+        "`content:`",
+    }
     for name, part in parts.items():
-        part = part or {}
-        if part.get("external"):
-            yield f"{kind}.{name}.external: exists on no server; let this file make it"
-        if part.get("file"):
-            yield (
-                f"{kind}.{name}.file: stays on your machine; use `environment:` with a variable "
-                "of the settings, or `content:`"
-            )
-        if kind == "networks" and part.get("driver", "bridge") not in ("bridge", "default"):
+        for key, value in (part or {}).items():
+            if value and key not in SHARED_KEYS[kind] and key != "driver_opts":
+                yield f"{kind}.{name}.{key}: {remedies.get(key, 'is not supported; remove it')}"
+        if kind == "networks" and (part or {}).get("driver", "bridge") != "bridge":
             yield f"networks.{name}.driver: {part['driver']} leaves the server's bridge; remove it"
-        if kind in ("networks", "volumes") and part.get("name"):
-            yield f"{kind}.{name}.name: may clash with what the server has; remove it"
 
 
 def _list(value: Any) -> list[Any]:

@@ -92,6 +92,8 @@ install_packages() {
     done
     [ -f /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
     [ -n "$missing" ] || return 0
+    command -v apt-get >/dev/null || fail "this server lacks$missing and has no apt-get; next: give one \
+with Debian 13, or install these by hand"
     say "installing:$missing"
     # A run cut in the middle of dpkg leaves packages half configured.
     timeout 300 dpkg --configure -a
@@ -255,6 +257,9 @@ close_ports() {
         /etc/systemd/system/deployment-flow-firewall.service && changed=true
     if [ $changed = true ] || ! systemctl is-active --quiet deployment-flow-firewall; then
         say "closing every port but $SSH_PORT, 80 and 443 (exceptions: $etc/firewall.d)"
+        others=$(ss -Hltn | awk '$4 !~ /^(127\.|\[::1\])/ {sub(/.*:/, "", $4); print $4}' |
+            grep -vxE "$SSH_PORT|80|443" | sort -un | paste -sd, || true)
+        [ -z "$others" ] || say "warning: something listens on port $others, too; it is closed to the outside from now on"
         systemctl daemon-reload
         systemctl enable --quiet deployment-flow-firewall
         systemctl restart deployment-flow-firewall

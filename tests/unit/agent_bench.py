@@ -12,6 +12,8 @@ from remote.server.agent.health import Answer, Probe
 from remote.server.agent.machine import Machine
 from remote.server.agent.releases import Store
 
+PINNED = "registry.example/web@sha256:{:064}"
+
 
 @dataclass
 class FakeCommands(Commands):
@@ -121,9 +123,12 @@ def request(number: int = 1, **bundle: Any) -> dict[str, Any]:
             "revision": "",
             "url": "https://app.example.org",
             "hostname": "app.example.org",
-            "files": {"compose.yaml": f"# {number}\n", "Caddyfile": f"# {number}\n"},
+            "files": {
+                "compose.yaml": json.dumps({"services": {"web": {"image": PINNED.format(number)}}}),
+                "Caddyfile": f"# {number}\n",
+            },
             "environment": {"VERSION": f"{number}.0.0"},
-            "images": {"web": f"registry.example/web@sha256:{number:064}"},
+            "images": {"web": PINNED.format(number)},
             "jobs": ["migrate"],
             "data": ["db"],
             "targets": [{"service": "web", "port": 20001, "path": "/healthz"}],

@@ -180,7 +180,7 @@ def test_folders_for_data_are_made_and_kept(bench: Bench) -> None:
 
 
 def test_the_password_is_hashed_once_a_release_and_read_from_stdin(bench: Bench) -> None:
-    asked = request(files={"compose.yaml": "", "Caddyfile": "demo @PASSWORD_HASH@\n"})
+    asked = request(files={**request()["bundle"]["files"], "Caddyfile": "demo @PASSWORD_HASH@\n"})
     asked["auth"] = {"password": "open sesame"}
     bench.deploy(asked)
     bench.deploy(asked)
@@ -219,6 +219,60 @@ def test_a_boot_brings_up_the_current_release_whatever_was_half_done(bench: Benc
 def test_a_boot_before_the_first_release_does_nothing(bench: Bench) -> None:
     bench.deployer().boot()
     assert bench.commands.ran == []
+
+
+TAKES_THE_SERVER: list[dict[str, Any]] = [
+    {"privileged": True},
+    {"privileged": "${YES}"},
+    {"network_mode": "host"},
+    {"pid": "host"},
+    {"volumes": ["/:/host"]},
+    {"volumes": ["${ROOT}:/host"]},
+    {"volumes": [{"type": "bind", "source": "/", "target": "/host"}]},
+    {"volumes": ["elsewhere:/x"]},
+    {"devices": ["/dev/sda"]},
+    {"cap_add": ["SYS_ADMIN"]},
+    {"security_opt": ["apparmor:unconfined"]},
+    {"ports": ["5432:5432"]},
+    {"image": "anything:latest"},
+    {"env_file": "/etc/shadow"},
+    {"extends": {"file": "/etc/x"}},
+    {"build": "."},
+]
+
+
+@pytest.mark.parametrize("extra", TAKES_THE_SERVER, ids=str)
+def test_a_stolen_deploy_key_cannot_take_the_server(bench: Bench, extra: dict[str, Any]) -> None:
+    compose = {"services": {"web": {"image": agent_bench.PINNED.format(1), **extra}}}
+    with pytest.raises(DeployError, match="asks for what none may have"):
+        bench.deploy(request(files={"compose.yaml": json.dumps(compose), "Caddyfile": ""}))
+    assert bench.commands.steps() == []
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"include": ["x"]},
+        {"volumes": {"v": {"driver_opts": {"type": "none", "o": "bind", "device": "/"}}}},
+        {"volumes": {"v": {"external": True}}},
+        {"networks": {"n": {"driver": "host"}}},
+        {"configs": {"c": {"file": "/etc/shadow"}}},
+        {"secrets": {"c": {"file": "/etc/shadow"}}},
+    ],
+    ids=str,
+)
+def test_nor_by_what_stands_beside_the_services(bench: Bench, extra: dict[str, Any]) -> None:
+    compose = {"services": {"web": {"image": agent_bench.PINNED.format(1)}}, **extra}
+    with pytest.raises(DeployError, match="asks for what none may have"):
+        bench.deploy(request(files={"compose.yaml": json.dumps(compose), "Caddyfile": ""}))
+
+
+def test_docker_reads_what_was_checked(bench: Bench) -> None:
+    once = json.dumps({"services": {"web": {"image": agent_bench.PINNED.format(1)}}})
+    twice = once.replace('"services"', '"services": {}, "services"')
+    asked = request(files={"compose.yaml": twice, "Caddyfile": ""})
+    bench.deploy(asked)
+    assert (bench.release(asked) / "compose.yaml").read_text().count("services") == 1
 
 
 @pytest.mark.parametrize(

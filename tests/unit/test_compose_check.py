@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from components import bundle, compose, compose_check
 from components.bundle import ComposeError
+from remote.server.agent import policy
 
 ROOT = Path(__file__).parents[2]
 MINIMAL: dict[str, Any] = {
@@ -32,6 +33,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"extends": {"service": "x"}}, "services.web.extends"),
     ({"cap_add": ["SYS_ADMIN"]}, "SYS_ADMIN"),
     ({"cap_add": ["cap_net_admin"]}, "cap_net_admin"),
+    ({"gpus": "all"}, "services.web.gpus: is not supported"),
     ({"security_opt": ["seccomp:unconfined"]}, "seccomp:unconfined"),
     ({"volumes": ["/var/run/docker.sock:/var/run/docker.sock"]}, "key to the whole server"),
     ({"volumes": ["/etc:/etc:ro"]}, "/etc is a path of the server"),
@@ -67,6 +69,7 @@ def test_what_reaches_beyond_its_container_is_refused(extra: dict[str, Any], sai
         ({**MINIMAL, "include": ["x"]}, "include"),
         ({**MINIMAL, "volumes": {"v": {"external": True}}}, "volumes.v.external"),
         ({**MINIMAL, "volumes": {"v": {"driver_opts": {"device": "/"}}}}, "volumes.v: drivers"),
+        ({**MINIMAL, "networks": {"n": {"ipam": {"config": []}}}}, "networks.n.ipam"),
         ({**MINIMAL, "volumes": {"../x": {}}}, "volumes.../x"),
         ({**MINIMAL, "networks": {"n": {"driver": "macvlan"}}}, "networks.n.driver"),
         ({**MINIMAL, "secrets": {"s": {"file": "s.txt"}}}, "secrets.s.file"),
@@ -108,8 +111,16 @@ def test_any_yaml_gets_an_answer_and_no_crash(service: dict[str, Any], value: An
 
 def test_the_documented_check_names_every_refusal_and_label() -> None:
     text = (ROOT / "docs/compose.md").read_text()
-    keys = [key for key, _, _ in compose_check._REFUSED]
+    keys = list(compose_check._REFUSED)
     labels = [compose.HTTP, compose.PATH, compose.HEALTH, compose.JOB, compose.DATA]
     missing = [word for word in itertools.chain(keys, labels) if f"`{word}" not in text]
     assert missing == []
     assert re.search(r"`VERSION`.*`IMAGES`.*`PUBLIC_URL`", text, re.DOTALL)
+
+
+def test_the_agent_allows_what_the_check_allows_and_nothing_more() -> None:
+    assert policy.SERVICE_KEYS == compose_check.SERVICE_KEYS
+    assert policy.CAPABILITIES == compose_check.CAPABILITIES
+    assert policy.SECURITY_OPTIONS == compose_check.SECURITY_OPTIONS
+    for kind, keys in compose_check.SHARED_KEYS.items():
+        assert policy._SHARED_KEYS[kind] - {"driver_opts"} == keys

@@ -8,6 +8,7 @@ from pathlib import Path
 from .commands import Commands
 from .errors import DeployError
 
+CANDIDATE = "Caddyfile.candidate"
 HASH_PLACE = "@PASSWORD_HASH@"
 """Where a release's Caddyfile wants the bcrypt hash of its password."""
 
@@ -37,11 +38,15 @@ class Caddy:
     def check(self, release: Path) -> None:
         """Raise DeployError when Caddy would not take the release's configuration."""
         self._install_root(release)
+        # As Caddy's own user: a made-up file must not make root read another file aloud.
+        self._install(release / "Caddyfile", CANDIDATE)
         ended = self._commands.run(
-            ["caddy", "validate", "--adapter", "caddyfile", "--config", str(release / "Caddyfile")],
+            ["runuser", "-u", "caddy", "--", "caddy", "validate", "--adapter", "caddyfile",
+             "--config", str(self._folder / CANDIDATE)],
             seconds=60,
-            environment={"HOME": "/root"},
-        )
+            environment={"HOME": "/var/lib/caddy"},
+        )  # fmt: skip
+        (self._folder / CANDIDATE).unlink(missing_ok=True)
         if not ended.ok:
             raise DeployError(
                 f"caddy refuses the configuration: {ended.last()[:400]}",

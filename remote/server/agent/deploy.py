@@ -3,6 +3,7 @@ release gives way to the one that ran before."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from .compose import Compose
 from .errors import DeployError
 from .health import Probe
 from .machine import Machine
+from .policy import refusals
 from .releases import Release, Store
 
 MINIMUM_FREE = 1024**3
@@ -65,9 +67,7 @@ class Deployer:
         try:
             tls = self._start(release)
         except DeployError as error:
-            self._go_back(before, release)
-            kept = f"; version {before.manifest['version']} serves again" if before else ""
-            raise DeployError(f"{error}{kept}", error.remedy) from None
+            raise DeployError(f"{error}{self._go_back(before, release)}", error.remedy) from None
         self.store.switch(release)
         self._tidy()
         self._say(f"version {bundle['version']} is live at {bundle['url']}")
@@ -112,6 +112,8 @@ class Deployer:
         release_id = self.store.release_id(request)
         password = str((request.get("auth") or {}).get("password") or "")
         files = dict(bundle["files"])
+        # Written as it was understood, so that Docker reads what was checked.
+        files["compose.yaml"] = json.dumps(_parsed(files["compose.yaml"]), indent=2, sort_keys=True)
         exists = Release(self._machine.state / "releases" / release_id)
         if not (exists.path / "manifest.json").exists():
             files["Caddyfile"] = self.caddy.complete(files["Caddyfile"], password)
@@ -130,6 +132,12 @@ class Deployer:
 
     def _prepare(self, release: Release) -> None:
         """Everything that can fail without touching what runs."""
+        refused = refusals(json.loads((release.path / "compose.yaml").read_text()))
+        if refused:
+            raise DeployError(
+                f"the release asks for what none may have: {'; '.join(refused)[:400]}",
+                "see docs/compose.md; `pulumi preview` says it with remedies",
+            )
         ended = self.compose.compose(release, "config", "--quiet")
         if not ended.ok:
             raise DeployError(
@@ -250,22 +258,25 @@ class Deployer:
             )
         )
 
-    def _go_back(self, before: Release | None, failed: Release) -> None:
+    def _go_back(self, before: Release | None, failed: Release) -> str:
+        """Start what ran before; what to add to the error about it."""
         if before is None:
             self._say("nothing ran here before; the failed release is left for you to look at")
-            return
-        self._say(f"going back to version {before.manifest['version']}")
+            return ""
+        version = before.manifest["version"]
+        if before.id == failed.id:
+            return f"; it is the release that ran, version {version}, and it is not well"
+        self._say(f"going back to version {version}")
         ended = self.compose.up(before, before.manifest["start_seconds"])
-        if not ended.ok:
-            self._say(f"error: the previous release did not come up either: {ended.last()[:400]}")
-        if not self.caddy.is_loaded(before.path):
-            try:
+        try:
+            if not self.caddy.is_loaded(before.path):
                 self.caddy.load(before.path)
-            except DeployError as error:
-                self._say(f"error: {error}")
-        if before.id != failed.id:
-            # It stays on disk for its log's sake, but must be tried anew, not taken as known.
-            self.store.prune()
+            if not ended.ok:
+                raise DeployError(f"docker compose up: {ended.last()[:400]}", "")
+        except DeployError as error:
+            self._say(f"error: {error}")
+            return f"; version {version} did not come up again, either: {error}"
+        return f"; version {version} serves again"
 
     def _tidy(self) -> None:
         _, images = self.store.prune()
@@ -282,6 +293,15 @@ class Deployer:
             "changed": changed,
             "tls": tls,
         }
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise DeployError(
+            "the release's Compose file is not JSON", "run `pulumi up` of the whole stack"
+        ) from None
 
 
 def _how(ended: Ended) -> str:

@@ -293,6 +293,22 @@ def test_secrets_are_nowhere_but_in_files_of_root(
     assert host.run("find /var/lib/deployment-flow -type f -perm /077") == ""
 
 
+def test_a_stolen_deploy_key_cannot_take_the_server(
+    host: Host, first_version: dict[str, Any]
+) -> None:
+    made = json.loads(json.dumps(first_version))
+    compose = json.loads(made["files"]["compose.yaml"])
+    compose["services"]["web"] |= {"privileged": True, "volumes": ["/:/host"]}
+    made["files"]["compose.yaml"] = json.dumps(compose)
+    with pytest.raises(HandOverError, match=r"privileged; services.web.volumes /:/host"):
+        host.deploy(made)
+    made["files"] = {**first_version["files"], "Caddyfile": "import /etc/shadow\n"}
+    with pytest.raises(HandOverError, match="caddy refuses") as error:
+        host.deploy(made)
+    assert "root:" not in str(error.value) + "".join(host.said)
+    assert serves(host, first_version, "1.0.0")
+
+
 def test_the_agent_tells_status_and_logs(host: Host) -> None:
     told = json.loads(host.ssh("status", user="flow", key=host.deploy_key).stdout)["result"]
     assert {each["Service"] for each in told["containers"]} == {"web", "db"}

@@ -1,0 +1,66 @@
+"""Asking a service whether it is well, and Caddy's configuration put in place."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from remote.server.agent.caddy import Caddy
+from remote.server.agent.errors import DeployError
+from remote.server.agent.health import Answer, Probe
+from tests.unit.agent_bench import FakeCommands
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers with the status its path names, and tells the host it was asked for."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the name http.server wants
+        self.send_response(int(self.path[1:]))
+        self.send_header("X-Asked", str(self.headers["Host"]))
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "ok"), [(200, True), (302, True), (404, False), (503, False)])
+def test_any_answer_below_400_is_well(port: int, status: int, ok: bool) -> None:
+    answer = Probe().direct(port, f"/{status}", "app.example.org")
+    assert (answer.status, answer.ok) == (status, ok)
+
+
+def test_no_answer_is_a_problem_in_words() -> None:
+    answer = Probe().direct(1, "/", "app.example.org")
+    assert not answer.ok
+    assert "refused" in str(answer)
+    assert str(Answer(503)) == "status 503"
+
+
+def test_a_configuration_that_caddy_refuses_is_never_put_in_place(tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "Caddyfile").write_text("nonsense")
+    commands = FakeCommands(failing={"caddy validate": ["unrecognized directive: nonsense"]})
+    with pytest.raises(DeployError, match="caddy refuses the configuration: unrecognized"):
+        Caddy(commands, tmp_path / "caddy").check(release)
+    assert list((tmp_path / "caddy").iterdir()) == []
+    assert commands.ran[0].startswith("runuser -u caddy -- ")
+
+
+def test_a_password_is_asked_for_where_the_configuration_wants_one(tmp_path: Path) -> None:
+    caddy = Caddy(FakeCommands(), tmp_path)
+    assert caddy.complete("no password here", "") == "no password here"
+    with pytest.raises(DeployError, match="none was handed over"):
+        caddy.complete("demo @PASSWORD_HASH@", "")
