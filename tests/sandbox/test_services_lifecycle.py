@@ -2,15 +2,17 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hcloud.servers import BoundServer
 
-from sandbox import lifecycle, processes
+from sandbox import alone, lifecycle, processes
 from sandbox.hosts import docker_daemon
 from sandbox.lifecycle import Sandbox, SandboxError
 from tests.sandbox.conftest import Cloud, ipv4
@@ -87,3 +89,32 @@ def test_a_pid_that_was_given_to_another_program_counts_for_nothing(tmp_path: Pa
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "api.pid").write_text(str(os.getpid()))
     assert processes.Detached("api", "not our command line", tmp_path).pid() is None
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SandboxError, match=f"port {port} of 127.0.0.1 is taken"):
+            alone.refuse_taken_ports([("127.0.0.1", port, socket.SOCK_STREAM)])
+
+
+def test_a_command_that_has_to_wait_for_another_says_so(tmp_path: Path) -> None:
+    said: list[str] = []
+    waits = threading.Event()
+
+    def tell(line: str) -> None:
+        said.append(line)
+        waits.set()
+
+    def second() -> None:
+        with alone.lock(tmp_path, tell):
+            said.append("mine")
+
+    with alone.lock(tmp_path, said.append):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waits.wait(5)
+    thread.join(5)
+    assert said == ["waiting for another command that starts or stops the sandbox", "mine"]
