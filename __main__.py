@@ -7,6 +7,7 @@ import pulumi
 
 import plan
 import record
+import rescue
 import settings
 from components.environment import Environment
 
@@ -24,6 +25,7 @@ release = plan.release(stage, last)
 expires = settings.expiry(
     stage, now=now, recorded=last.expires, same_release=release.output() == last.release
 )
+rescue.cover(stage, where.location)
 environment = Environment(stage.stack, plan.arguments(stage, where, release, expires, allowed))
 outputs = {
     "url": environment.url,

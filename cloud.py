@@ -3,6 +3,7 @@
 Only for a stack whose state holds no server; one that does asks nothing.
 """
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -59,17 +60,51 @@ def orphan(*, token: str, endpoint: str, name: str, addresses: Collection[str]) 
     found = _ask(token, endpoint, lambda client: client.servers.get_by_name(name))
     if found is None or found.id is None:
         return None
-    public = found.public_net
-    own = {str(each.id) for each in (public.primary_ipv4, public.primary_ipv6) if each}
-    if not own & set(addresses):
+    if not _addresses(found) & set(addresses):
         return None
     return Orphan(id=str(found.id), location=str(found.location.name))
+
+
+def delete_unfinished(
+    *, token: str, endpoint: str, name: str, addresses: Collection[str], seconds: float
+) -> bool:
+    """Delete the server of that name that holds one of `addresses`; whether there was one.
+
+    For one that was only just made and whose answer was lost. One with a volume is older than
+    that, and one that is protected was finished: neither is touched. Raises CloudError.
+    """
+
+    from hcloud.actions import ActionException
+
+    def delete(client: Any) -> bool:
+        found = client.servers.get_by_name(name)
+        if found is None or not _addresses(found) & set(addresses):
+            return False
+        if found.volumes or (found.protection or {}).get("delete"):
+            return False
+        until = time.monotonic() + seconds
+        # What is just being made is locked.
+        while found.locked and time.monotonic() < until:
+            time.sleep(1)
+            found.reload()
+        try:
+            found.delete().wait_until_finished()
+        except ActionException:
+            return False
+        return True
+
+    return _ask(token, endpoint, delete)
 
 
 def attached_to(*, token: str, endpoint: str, volume: str) -> str | None:
     """Id of the server a volume is attached to. Raises CloudError as `place` does."""
     found = _ask(token, endpoint, lambda client: client.volumes.get_by_id(int(volume)))
     return None if found.server is None else str(found.server.id)
+
+
+def _addresses(server: Any) -> set[str]:
+    public = server.public_net
+    return {str(each.id) for each in (public.primary_ipv4, public.primary_ipv6) if each}
 
 
 _Answer = TypeVar("_Answer")

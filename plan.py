@@ -274,7 +274,9 @@ def arguments(
         public=public,
         application=application,
         kept=kept.output(),
+        admin_keys=settings.admin_keys,
         software=shipment.fingerprint(),
+        boot_deadline=settings.boot_deadline,
     )
 
 
@@ -288,23 +290,6 @@ def _registry(settings: Settings) -> pulumi.Output[Mapping[str, str] | None]:
         "password": password.get_secret_value(),
     }
     return pulumi.Output.secret(found)
-
-
-def _advice(settings: Settings, where: Place) -> pulumi.ErrorHook:
-    """Says what to do when Hetzner has no room: the provider's error names the cause only."""
-    at = settings.locations.index(where.location) if where.location in settings.locations else -1
-    other = settings.locations[(at + 1) % len(settings.locations)]
-
-    def advise(failure: pulumi.ErrorHookArgs) -> bool:
-        if "resource_unavailable" in " ".join(failure.errors):
-            pulumi.log.error(
-                f"Hetzner has no room for a {settings.server_type} in {where.location} now; no "
-                f"server was changed. Next: pulumi up -s {settings.stack}, which tries {other}; "
-                "or another type: pulumi config set serverType …"
-            )
-        return False  # no second try: the provider has tried already
-
-    return pulumi.ErrorHook("server-advice", advise)
 
 
 def _server(
@@ -326,7 +311,6 @@ def _server(
         image=settings.image,
         location=where.location,
         volume_size=settings.volume_size,
-        admin_keys=settings.admin_keys,
         ssh_from=settings.ssh_from,
         keeps_first_boot="server" not in lost,
         # Protected again by the next `up`; the engine replaces nothing that is protected.
@@ -336,7 +320,6 @@ def _server(
         clean_shutdown=settings.holds_data and not protects_server,
         adopt_server=where.adopt,
         adopt_attachment=where.adopt_attachment,
-        on_server_error=_advice(settings, where),
         given_host=None
         if given is None
         else {

@@ -59,6 +59,8 @@ REMEDIES: Final[dict[str, str]] = {
     "ttlDays": "Give the days a demo lives after its last new release, 1 to 365",
     "until": "Give a demo's last day, as 2031-05-31",
     "hsts": "Give true or false",
+    "bootDeadline": "Give seconds a server may take to boot, 10 to 900",
+    "cloudDeadline": "Give seconds Hetzner may take to make a server, 10 to 3600",
 }
 SECRETS: Final = frozenset({"registryPassword", "hostSshKey", "secrets"})
 LISTS: Final = frozenset({"locations", "adminKeys", "sshFrom"})
@@ -180,6 +182,8 @@ class Common(_Frozen):
     confirm: str | None = None
     ttl_days: int = Field(14, ge=1, le=365)
     hsts: bool = False
+    boot_deadline: int = Field(300, ge=10, le=900)
+    cloud_deadline: int = Field(600, ge=10, le=3600)
 
 
 class Values(Common):

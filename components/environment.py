@@ -52,8 +52,12 @@ class EnvironmentArgs(TypedDict):
     application: ApplicationArgs
     kept: Mapping[str, Any]
     """What the next `up` must know to deploy the same release again."""
+    admin_keys: Sequence[str]
+    """OpenSSH public keys that may log in as root."""
     software: str
     """Fingerprint of what a server is given besides the release."""
+    boot_deadline: int
+    """Seconds a server may take until it accepts SSH."""
 
 
 def address_name(label: str, domain: str, ipv4: str | None, ipv6: str | None) -> str:
@@ -114,7 +118,9 @@ class Environment(pulumi.ComponentResource):
                 "deploy_public_key": server.deploy_public_key,
                 "software": args["software"],
                 "machine": machine,
+                "admin_keys": args["admin_keys"],
                 "volume_device": server.volume_device,
+                "boot_deadline": args["boot_deadline"],
                 "volume_size": args["server"]["volume_size"],
             },
             child,
