@@ -16,7 +16,7 @@ from tests.unit.agent_bench import FakeCommands
 class Service(BaseHTTPRequestHandler):
     """Answers with the status its path names, and tells the host it was asked for."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name http.server wants
+    def do_GET(self) -> None:
         self.send_response(int(self.path[1:]))
         self.send_header("X-Asked", str(self.headers["Host"]))
         self.end_headers()
