@@ -8,6 +8,7 @@ terminal's Ctrl-C would reach it twice, which makes it quit without tidying.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -257,16 +258,29 @@ def _counts(changes: Mapping[Any, int]) -> dict[str, int]:
     return {str(getattr(kind, "value", kind)): count for kind, count in changes.items()}
 
 
-def _cause(error: automation.CommandError) -> str:
-    """What a failed command says went wrong: its distinct error lines, at most 20.
+# Of a failed command's diagnostics: headings, and what says only that it failed.
+_NOISE = re.compile(
+    r"\S+ \(\S+\):|(update|preview|refresh|destroy|resource) (operation )?failed"
+    r"|an unhandled error occurred: .*"
+)
 
-    With what follows an error line, as a program's own message goes over several.
+
+def _cause(error: automation.CommandError) -> str:
+    """What a failed command says went wrong: the lines of its diagnostics, else its errors.
+
+    At most 20 lines, none twice.
     """
+    text = str(error)
+    if "\nDiagnostics:" in text:
+        text = re.split(
+            r"\n *(?:Outputs|Resources|Duration|Policies):", text.rpartition("\nDiagnostics:")[2]
+        )[0]
+        lines = text.splitlines()
+    else:
+        lines = [line for line in text.splitlines() if "error:" in line] or text.splitlines()[-20:]
     told: list[str] = []
-    for line in str(error).splitlines():
-        text = line.strip().removeprefix("stderr:").removeprefix("stdout:").strip()
-        if text.startswith("error:") or (told and line.startswith(("    ", "\t"))):
-            text = text.removeprefix("error:").strip()
-            if text and text not in told:
-                told.append(text)
-    return "\n".join(told[:20] or str(error).splitlines()[-20:])
+    for line in lines:
+        bare = line.strip().removeprefix("stderr:").strip().removeprefix("error:").strip()
+        if bare and bare not in told and not _NOISE.fullmatch(bare):
+            told.append(bare)
+    return "\n".join(told[:20])

@@ -127,3 +127,43 @@ def test_a_missing_engine_says_how_to_get_one(tmp_path: Path) -> None:
 )
 def test_what_counts_as_a_change(changes: dict[str, int], changed: int) -> None:
     assert Result(changes, "").changed == changed
+
+
+FAILED_UP = """
+ code: 255
+ stdout: Updating (staging):
+ ~  command:local:Command staging-release **updating failed** error: exit status 1
+Diagnostics:
+  command:local:Command (staging-release):
+    error: exit status 1: running "python3 -m remote.hand_over deploy":
+    error: the disk is full
+    next: make the volume larger
+
+  pulumi:pulumi:Stack (deployment-flow-staging):
+    error: update failed
+
+Resources:
+    19 unchanged
+    1 errored
+ stderr: error: an unhandled error occurred: program exited with non-zero exit code: 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            FAILED_UP,
+            (
+                'exit status 1: running "python3 -m remote.hand_over deploy":\n'
+                "the disk is full\nnext: make the volume larger"
+            ),
+        ),
+        ("code: 255\nstdout: \nstderr: error: incorrect passphrase\n", "incorrect passphrase"),
+        ("pulumi: not found", "pulumi: not found"),
+    ],
+)
+def test_a_failure_is_told_in_the_lines_that_say_why(said: str, cause: str) -> None:
+    failed = automation.CommandError(automation.CommandResult("", "", 255))
+    failed.args = (said,)
+    assert stacks._cause(failed) == cause
