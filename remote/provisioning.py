@@ -66,11 +66,11 @@ def read(request: Mapping[str, object]) -> tuple[Connection, dict[str, str], flo
         given = request.get("connection")
         connection = Connection.parse(given if isinstance(given, Mapping) else {})
         key = str(request.get("deploy_public_key") or "").strip()
-        if not _PUBLIC_KEY.match(key):
+        if not _PUBLIC_KEY.fullmatch(key):
             raise ValueError("deploy_public_key is not one OpenSSH public key")
         admins = _admin_keys(request.get("admin_keys"))
         device = str(request.get("volume_device") or "")
-        if device and not _DEVICE.match(device):
+        if device and not _DEVICE.fullmatch(device):
             raise ValueError("volume_device is not a path under /dev/disk/by-id")
         deadline = float(str(request.get("boot_deadline") or BOOT_SECONDS))
     except ValueError as error:

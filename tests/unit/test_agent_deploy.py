@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from components import compose
+from remote.server.agent import releases
 from remote.server.agent.errors import DeployError
 from remote.server.agent.releases import Store, check_request
 from tests.unit import agent_bench
@@ -283,11 +285,19 @@ def test_docker_reads_what_was_checked(bench: Bench) -> None:
         {"files": {"compose.yaml": ""}},
         {"data": ["../db"]},
         {"jobs": ["--help"]},
+        {"environment": {"LD_PRELOAD": "/data/x.so"}},
+        {"environment": {"BASH_FUNC_x%%": "() { id; }"}},
     ],
 )
 def test_names_that_reach_outside_are_refused(bundle: dict[str, Any]) -> None:
     with pytest.raises(DeployError):
         check_request(request(**bundle))
+
+
+def test_a_secret_that_steers_docker_is_refused() -> None:
+    with pytest.raises(DeployError, match="DOCKER_HOST"):
+        check_request({**request(), "secrets": {"DOCKER_HOST": "tcp://elsewhere"}})
+    assert releases.STEERS.pattern == compose.RESERVED.pattern
 
 
 def test_another_protocol_is_refused_with_the_remedy() -> None:

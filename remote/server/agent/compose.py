@@ -50,7 +50,7 @@ class Compose:
                 "--file", str(release.path / "compose.yaml"), *arguments,
             ],
             seconds=seconds,
-            environment={**self._environment(), **release.environment},
+            environment={**release.environment, **self._environment()},
             on_line=self._say if loud else None,
         )  # fmt: skip
 

@@ -18,6 +18,9 @@ from .errors import DeployError
 
 KEEP = 5
 FILES = frozenset({"compose.yaml", "Caddyfile", "acme-root.pem"})
+STEERS = re.compile(r"(DOCKER|COMPOSE|BUILDKIT|LD)_.*|PATH|HOME|BASH_ENV|ENV")
+"""Variables that would steer Docker or a shell run by root instead of the application."""
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ID = re.compile(r"^[a-z0-9][a-z0-9-]{5,63}$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 
@@ -54,17 +57,29 @@ def check_request(request: Mapping[str, Any]) -> None:
         wrong = "its protocol is not 1"
     elif not isinstance(bundle, dict) or not isinstance(bundle.get("files"), dict):
         wrong = "it holds no bundle with files"
-    elif not _ID.match(str(bundle.get("id"))):
+    elif not _ID.fullmatch(str(bundle.get("id"))):
         wrong = "bundle.id is not an id"
     elif not {"compose.yaml", "Caddyfile"} <= set(bundle["files"]) <= FILES:
         wrong = f"bundle.files are not among {', '.join(sorted(FILES))}"
-    elif not all(_NAME.match(str(name)) for name in [*bundle["data"], *bundle["jobs"]]):
+    elif not all(
+        _NAME.match(str(name)) for name in [*bundle.get("data", []), *bundle.get("jobs", [])]
+    ):
         wrong = "a name in bundle.data or bundle.jobs is not a name"
+    elif steering := [name for name in _variables(request, bundle) if not _is_harmless(name)]:
+        wrong = f"the variable {steering[0]!r} is not for an application"
     if wrong:
         raise DeployError(
             f"the hand-over cannot be used: {wrong}",
             "run `pulumi up` of the whole stack, so that program and agent are of one version",
         )
+
+
+def _variables(request: Mapping[str, Any], bundle: Mapping[str, Any]) -> list[str]:
+    return [*(bundle.get("environment") or {}), *(request.get("secrets") or {})]
+
+
+def _is_harmless(name: str) -> bool:
+    return bool(_VARIABLE.fullmatch(name)) and not STEERS.fullmatch(name)
 
 
 class Store:
