@@ -96,7 +96,7 @@ def _admin_keys(given: object) -> str:
     for key in given if isinstance(given, list) else []:
         kind, blob, *comment = str(key).split()
         line = " ".join([kind, blob, *(comment if len(comment) == 1 else [])])
-        if not _PUBLIC_KEY.match(line):
+        if not _PUBLIC_KEY.fullmatch(line):
             raise ValueError(f"{line[:40]!r} in admin_keys is not an OpenSSH public key")
         lines.append(line)
     return "\n".join(lines)

@@ -62,7 +62,7 @@ def check_request(request: Mapping[str, Any]) -> None:
     elif not {"compose.yaml", "Caddyfile"} <= set(bundle["files"]) <= FILES:
         wrong = f"bundle.files are not among {', '.join(sorted(FILES))}"
     elif not all(
-        _NAME.match(str(name)) for name in [*bundle.get("data", []), *bundle.get("jobs", [])]
+        _NAME.fullmatch(str(name)) for name in [*bundle.get("data", []), *bundle.get("jobs", [])]
     ):
         wrong = "a name in bundle.data or bundle.jobs is not a name"
     elif steering := [name for name in _variables(request, bundle) if not _is_harmless(name)]:
