@@ -71,6 +71,8 @@ def load(now: float) -> Settings:
         stack=stack,
         values=values,
         secret_names=secret_names,
+        token_in_plain=bool(provider.get("token"))
+        and not runtime_config.is_config_secret("hcloud:token"),
         hcloud_token=provider.get("token") or os.environ.get("HCLOUD_TOKEN") or None,
         hcloud_endpoint=provider.get("endpoint")
         or os.environ.get("HCLOUD_ENDPOINT")
@@ -88,6 +90,7 @@ def parse(
     hcloud_token: str | None,
     hcloud_endpoint: str,
     now: float,
+    token_in_plain: bool = False,
     root: Path = ROOT,
 ) -> Settings:
     """Settings from Pulumi's strings (lists and objects as JSON); pure but for `root`'s files.
@@ -127,6 +130,11 @@ def parse(
     if not (root / checked.application / checked.compose_file).is_file():
         where = f"{checked.application}/{checked.compose_file}"
         mistakes.append(_mistake(project, "application", where, "is no file"))
+    if token_in_plain:
+        mistakes.append(
+            "hcloud:token is in the stack's file in plain text. Revoke it, make a new one, then: "
+            f"pulumi config set --secret hcloud:token -s {stack}"
+        )
     if not hcloud_token and (not checked.host or checked.zone):
         mistakes.append(
             "there is no Hetzner token. Make one with read and write access in the project of "

@@ -254,7 +254,8 @@ def run_program(engine: Engine) -> RunProgram:
             )
             for key, value in (config or {}).items()
         }
-        pulumi.runtime.set_all_config(texts, [f"{PROJECT}:{each}" for each in secrets or set()])
+        secret = [f"{PROJECT}:{each}" for each in secrets or set()]
+        pulumi.runtime.set_all_config(texts, [*secret, "hcloud:token"])
         return run(engine, stack, lambda: runpy.run_path(str(ROOT / "__main__.py")))
 
     return start

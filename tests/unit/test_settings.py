@@ -330,5 +330,20 @@ def test_one_pull_credential_may_come_from_the_environment(
         settings.load(NOW)
 
 
+def test_a_token_in_plain_text_is_a_mistake_and_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pulumi, "get_project", lambda: PROJECT)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+    monkeypatch.setattr(pulumi.Config, "__init__", _named)
+    config = {f"{PROJECT}:{k}": v for k, v in GOOD.items()} | {"hcloud:token": "hush-hush"}
+    pulumi.runtime.set_all_config(config, [])
+    with pytest.raises(settings.SettingsError, match="Revoke it") as caught:
+        settings.load(NOW)
+    assert "hush" not in str(caught.value)
+    pulumi.runtime.set_all_config(config, ["hcloud:token"])
+    assert settings.load(NOW).hcloud_token is not None
+
+
 def _named(self: pulumi.Config, name: str | None = None) -> None:
     self.name = name or PROJECT
