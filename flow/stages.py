@@ -97,7 +97,7 @@ class Stages:
                 f"{stage.seconds:.1f}",
                 Text(stage.result),
             )
-        table.add_row("", "together", f"{sum(stage.seconds for stage in self.all):.1f}", "")
+        table.add_row("", "total", f"{sum(stage.seconds for stage in self.all):.1f}", "")
         return table
 
     def _end(self, stage: Stage, state: Literal["done", "failed", "stopped"]) -> None:
@@ -114,13 +114,8 @@ class Stages:
         running = self.all[-1] if self.all and self.all[-1].state == "running" else None
         if running is None:
             return Text("")
-        self._spinner.update(
-            text=Text.assemble(
-                (running.name, "bold"),
-                f" {self._clock() - self._started:.0f} s  ",
-                (running.line, "dim"),
-                no_wrap=True,
-                overflow="ellipsis",
-            )
-        )
+        told = f"{running.name} {self._clock() - self._started:.0f} s  "
+        # One line, whatever the program said: a folded one would jump about.
+        room = max(self._console.width - len(told) - 3, 0)
+        self._spinner.update(text=Text.assemble((told, "bold"), (running.line[:room], "dim")))
         return Group(self._spinner)

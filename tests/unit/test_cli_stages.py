@@ -52,7 +52,7 @@ def test_the_table_has_every_stage_and_the_sum_of_seconds() -> None:
     lines = [line.split() for line in _shown(stages).splitlines()]
     assert lines[1] == ["✓", "one", "1.5", "https://one.example.test", "[200]"]
     assert lines[2] == ["✓", "two", "2.0"]
-    assert lines[3] == ["together", "3.5"]
+    assert lines[3] == ["total", "3.5"]
 
 
 @pytest.mark.parametrize(
