@@ -96,6 +96,19 @@ def delete_unfinished(
     return _ask(token, endpoint, delete)
 
 
+def power_on(*, token: str, endpoint: str, name: str) -> bool:
+    """Start the server of that name where it is off; whether it was. Raises CloudError."""
+
+    def start(client: Any) -> bool:
+        found = client.servers.get_by_name(name)
+        if found is None or found.status != "off":
+            return False
+        found.power_on()
+        return True
+
+    return _ask(token, endpoint, start)
+
+
 def attached_to(*, token: str, endpoint: str, volume: str) -> str | None:
     """Id of the server a volume is attached to. Raises CloudError as `place` does."""
     found = _ask(token, endpoint, lambda client: client.volumes.get_by_id(int(volume)))

@@ -1,7 +1,7 @@
 """From a stack's settings and its record to what its Environment is made of.
 
-What has to be asked of others before anything is registered (where a server can be made, which
-images a version is) is asked here; the rest is pure.
+What has to be asked of Hetzner before anything is registered (where a server can be made, whether
+a lost one is there) is asked here; the rest is pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from typing import Any, Final
 import pulumi
 
 import cloud
-import images
 from components import bundle, guard, labels, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
 from record import Record, Recorded
+from releases import Kept, Unreleasable
 from remote import shipment
 from settings_model import Settings
 
@@ -24,36 +24,6 @@ GIVEN: Final = "given"
 
 class Refused(pulumi.RunError):
     """The guard stopped this `up`; nothing was changed."""
-
-
-class Unreleasable(pulumi.RunError):
-    """A version that cannot be deployed; nothing was changed."""
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A release as the state keeps it, whole: the next `up` needs no checkout of it."""
-
-    version: str
-    revision: str
-    """Git commit; empty when no image says it."""
-    images: dict[str, str]
-    """Service → name@sha256:…"""
-    prefix: str
-    compose: str
-    """The Compose file's text."""
-
-    @classmethod
-    def of(cls, output: Mapping[str, Any] | None) -> "Kept | None":
-        """The recorded release; None when there is none this program can read."""
-        try:
-            return None if output is None else cls(**output)
-        except TypeError:
-            return None
-
-    def output(self) -> dict[str, Any]:
-        """What is recorded."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -93,6 +63,7 @@ def place(settings: Settings, last: Record) -> Place:
     for each in (*server, *volumes, *addresses) if last.outputs else server:
         where = each.properties.get("location")
         if where in settings.locations:
+            _check_room(settings, token, server, str(where))
             attachment = _lost_attachment(settings, token, last)
             return Place(str(where), adopt_attachment=attachment)
     # Addresses without a server, of an `up` that never finished: that location had no room, and
@@ -111,6 +82,17 @@ def place(settings: Settings, last: Record) -> Place:
         locations=order,
     )
     return Place(found_at, moves=tried is not None and found_at != at)
+
+
+def _check_room(settings: Settings, token: str, server: Sequence[Recorded], location: str) -> None:
+    """Another type is asked for before the server is switched off for it. Raises CloudError."""
+    if server and server[0].properties.get("serverType") != settings.server_type:
+        cloud.place(
+            token=token,
+            endpoint=settings.hcloud_endpoint,
+            server_type=settings.server_type,
+            locations=[location],
+        )
 
 
 def _lost_attachment(settings: Settings, token: str, last: Record) -> str | None:
@@ -178,58 +160,6 @@ def check(settings: Settings, last: Record, where: Place) -> list[guard.Problem]
     return found
 
 
-def release(settings: Settings, last: Record) -> Kept:
-    """What this `up` deploys: the version asked for, else what runs, else the branch's newest.
-
-    What runs stays with the Compose file it was released with: an `up` from an old checkout
-    rolls nothing back. A demo whose branch has no image yet starts with what its branch most
-    likely started from. Raises Unreleasable.
-    """
-    running = Kept.of(last.release)
-    if running is not None and settings.version is None:
-        return running
-    text = (settings.application / settings.compose_file).read_text()
-    if running is not None and (running.version, running.compose) == (settings.version, text):
-        return running
-    asked = settings.version or naming.branch_slug(settings.branch)
-    tags = [asked]
-    if settings.stage == "demo" and settings.version is None:
-        tags.append(naming.STAGE_BRANCHES["dev"])
-    try:
-        version, pins = _newest(settings, bundle.load(text), tags)
-    except (images.ImageError, bundle.ComposeError) as error:
-        where = f"{settings.application.name}/{settings.compose_file}"
-        raise Unreleasable(f"{where}: {error}.\nNothing was changed.") from None
-    if version != asked:
-        pulumi.log.warn(f"{settings.branch} has no image yet: this is {version}, {pins['version']}")
-    return Kept(compose=text, prefix=settings.images, **pins)
-
-
-def _newest(
-    settings: Settings, compose: Mapping[str, Any], tags: Sequence[str]
-) -> tuple[str, images.Pins]:
-    """The first of `tags` that there are images of, and their pins."""
-    password = settings.registry_password
-    credentials = None
-    if settings.registry_username and password:
-        credentials = images.Credentials(settings.registry_username, password.get_secret_value())
-    missing: images.NoImageError | None = None
-    for tag in tags:
-        try:
-            pins = images.resolve(
-                compose,
-                settings.images,
-                version=tag,
-                environment=settings.environment,
-                credentials=credentials,
-            )
-        except images.NoImageError as error:
-            missing = missing or error
-        else:
-            return tag, pins
-    raise missing or images.ImageError("no version was asked for")
-
-
 def arguments(
     settings: Settings,
     where: Place,
@@ -285,7 +215,7 @@ def _registry(settings: Settings) -> pulumi.Output[Mapping[str, str] | None]:
     if settings.registry_username is None or password is None:
         return pulumi.Output.from_input(None)
     found: Mapping[str, str] = {
-        "server": images.Reference.parse(settings.images).registry,
+        "server": settings.registry,
         "username": settings.registry_username,
         "password": password.get_secret_value(),
     }

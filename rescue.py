@@ -1,8 +1,9 @@
 """When Hetzner fails in the middle of an `up`: how long it gets, what is tried again, what to do.
 
 The provider waits 90 minutes for a server, tries five times in half a minute when it is told that
-it asks too often, and names a cause but no next step. So a server gets our own deadline, and
-every Hetzner resource a hook that is told of each failure.
+it asks too often, leaves a server off whose type could not be changed, and names a cause but no
+next step. So a server gets our own deadline, and every Hetzner resource a hook that is told of
+each failure.
 
 The provider takes no other deadline for anything else: it gives up volumes, firewalls and changes
 of a server after 20 minutes, and would poll for a record set without end. A destroy runs no
@@ -53,6 +54,7 @@ class Stage:
     next_location: str
     deadline: int
     """Seconds."""
+    protected: bool
 
 
 def advice(failure: Failure, stage: Stage) -> str:
@@ -60,16 +62,20 @@ def advice(failure: Failure, stage: Stage) -> str:
     said = failure.errors[0]
     again = f"pulumi up -s {stage.stack}"
     if "(resource_unavailable)" in said:
-        return (
+        full = (
             f"Hetzner has no room for a {stage.server_type} in {stage.location} now; no server "
-            f"was changed. Next: {again}, which tries {stage.next_location}; or another type: "
-            f"pulumi config set serverType … -s {stage.stack}"
+            "was changed. Next: "
         )
+        other = f"pulumi config set serverType … -s {stage.stack}"
+        if failure.operation == "create":
+            return f"{full}{again}, which tries {stage.next_location}; or another type: {other}"
+        # What exists stays where it is, and as it is.
+        return f"{full}set the type back, or to another: {other} && {again}"
     if any(sign in said for sign in _LATE):
         return (
             f"Hetzner did not finish this in {stage.deadline} s (cloudDeadline). See "
-            f"https://status.hetzner.com. Next: {again}, which goes on with what was made; or "
-            f"give it up: pulumi destroy -s {stage.stack}"
+            f"https://status.hetzner.com. Next: {again}, which goes on with what was made"
+            + ("." if stage.protected else f"; or give it up: pulumi destroy -s {stage.stack}")
         )
     if "(rate_limit_exceeded)" in said:
         return (
@@ -146,6 +152,7 @@ def _hook(settings: Settings, location: str) -> Callable[[pulumi.ErrorHookArgs],
         location=location,
         next_location=settings.locations[(at + 1) % len(settings.locations)],
         deadline=settings.cloud_deadline,
+        protected=settings.protected,
     )
     token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
     given: set[str] = set()
@@ -157,21 +164,28 @@ def _hook(settings: Settings, location: str) -> Callable[[pulumi.ErrorHookArgs],
             pulumi.log.warn(f"Hetzner's rate limit is used up: again in {RATE_PAUSE_SECONDS} s")
             await asyncio.sleep(RATE_PAUSE_SECONDS)
             return True
-        if lost(failure) and len(failure.errors) <= LOST_SERVER_TRIES:
-            try:
+        server = str((args.new_inputs or {}).get("name"))
+        try:
+            if lost(failure) and len(failure.errors) <= LOST_SERVER_TRIES:
                 deleted = await asyncio.to_thread(
                     cloud.delete_unfinished,
                     token=token,
                     endpoint=settings.hcloud_endpoint,
-                    name=str((args.new_inputs or {}).get("name")),
+                    name=server,
                     addresses=addresses_of(args.new_inputs),
                     seconds=settings.cloud_deadline,
                 )
-            except cloud.CloudError:
-                deleted = False  # the next `up` finds the server by its addresses
-            if deleted:
-                pulumi.log.warn("Hetzner made the server, but its answer was lost: made again")
-                return True
+                if deleted:
+                    pulumi.log.warn("Hetzner made the server, but its answer was lost: made again")
+                    return True
+            if (failure.kind, failure.operation) == ("Server", "update"):
+                # The provider has switched it off to change its type.
+                await asyncio.to_thread(
+                    cloud.power_on, token=token, endpoint=settings.hcloud_endpoint, name=server
+                )
+        except cloud.CloudError as error:
+            # The next `up` finds a server by its addresses.
+            pulumi.log.warn(str(error))
         text = advice(failure, stage)
         if text not in given:  # an outage fails everything at once, and needs saying once
             given.add(text)
