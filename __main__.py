@@ -7,6 +7,7 @@ import pulumi
 
 import plan
 import record
+import releases
 import rescue
 import settings
 from components.environment import Environment
@@ -21,7 +22,7 @@ stage = settings.load(now)
 last = record.read()
 where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
-release = plan.release(stage, last)
+release = releases.choose(stage, last)
 expires = settings.expiry(
     stage, now=now, recorded=last.expires, same_release=release.output() == last.release
 )

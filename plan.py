@@ -5,8 +5,8 @@ a lost one is there) is asked here; the rest is pure.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import pulumi
 

@@ -262,6 +262,12 @@ class Settings(Common):
     hcloud_endpoint: str
 
     @property
+    def registry(self) -> str:
+        """Host of the registry the application's images are in, as docker understands it."""
+        first = self.images.partition("/")[0]
+        return first if "." in first or ":" in first or first == "localhost" else "docker.io"
+
+    @property
     def holds_data(self) -> bool:
         """Whether what the server keeps must outlive it."""
         return self.stage != "demo"

@@ -9,6 +9,7 @@ import pytest
 import cloud
 import images
 import plan
+import releases
 import settings
 from components import guard
 from components.environment import EnvironmentArgs
@@ -86,7 +87,7 @@ def wanted(root: Path, stack: str = "staging", **values: str) -> Settings:
 
 def kept(version: str = "1.0.0", compose: str = COMPOSE) -> dict[str, Any]:
     images_ = {"web": f"r.example/app/web@{DIGEST}"}
-    return plan.Kept(version, "abc", images_, "r.example/app", compose).output()
+    return releases.Kept(version, "abc", images_, "r.example/app", compose).output()
 
 
 def made(
@@ -94,7 +95,7 @@ def made(
 ) -> EnvironmentArgs:
     """plan.arguments, with an engine to make outputs in."""
     out: list[EnvironmentArgs] = []
-    release = plan.Kept(**kept())
+    release = releases.Kept(**kept())
     run(
         engine,
         found.stack,
@@ -114,7 +115,7 @@ def test_a_first_up_takes_the_newest_image_of_the_stages_branch(
     application: Path, registry: dict[str, str]
 ) -> None:
     registry["staging"] = "1.2.3"
-    found = plan.release(wanted(application), Record())
+    found = releases.choose(wanted(application), Record())
     assert (found.version, found.compose) == ("1.2.3", COMPOSE)
 
 
@@ -122,7 +123,7 @@ def test_an_up_without_a_version_keeps_what_runs_and_asks_no_registry(
     application: Path, registry: dict[str, str]
 ) -> None:
     (application / "app" / "compose.yaml").write_text("services: {}")
-    found = plan.release(wanted(application), Record(release=kept()))
+    found = releases.choose(wanted(application), Record(release=kept()))
     assert found.output() == kept()
     assert registry == {}
 
@@ -131,7 +132,9 @@ def test_a_version_that_was_asked_for_is_deployed_with_this_checkouts_compose_fi
     application: Path, registry: dict[str, str]
 ) -> None:
     registry["2.0.0"] = "2.0.0"
-    found = plan.release(wanted(application, version="2.0.0"), Record(release=kept("1.0.0", "old")))
+    found = releases.choose(
+        wanted(application, version="2.0.0"), Record(release=kept("1.0.0", "old"))
+    )
     assert (found.version, found.compose) == ("2.0.0", COMPOSE)
 
 
@@ -139,7 +142,7 @@ def test_asking_for_the_version_that_runs_changes_nothing(
     application: Path, registry: dict[str, str]
 ) -> None:
     assert registry == {}
-    found = plan.release(wanted(application, version="1.0.0"), Record(release=kept()))
+    found = releases.choose(wanted(application, version="1.0.0"), Record(release=kept()))
     assert found.output() == kept()
 
 
@@ -147,17 +150,18 @@ def test_a_demo_without_an_image_of_its_own_starts_with_developments_and_says_so
     application: Path, registry: dict[str, str], said: list[str]
 ) -> None:
     registry["development"] = "3.0.0"
-    found = plan.release(wanted(application, "feature-demo-x"), Record())
+    found = releases.choose(wanted(application, "feature-demo-x"), Record())
     assert found.version == "3.0.0"
-    assert "feature-demo/x has no image yet" in said[0]
+    assert "web:feature-demo-x" in said[0]
+    assert "this is development, 3.0.0" in said[0]
 
 
 def test_a_stage_without_an_image_is_an_error_that_names_the_image(
     application: Path, registry: dict[str, str]
 ) -> None:
     registry["development"] = "3.0.0"
-    with pytest.raises(plan.Unreleasable, match="web:staging") as caught:
-        plan.release(wanted(application), Record())
+    with pytest.raises(releases.Unreleasable, match="web:staging") as caught:
+        releases.choose(wanted(application), Record())
     assert "Nothing was changed" in str(caught.value)
 
 
@@ -168,16 +172,16 @@ def test_a_compose_file_that_cannot_be_deployed_stops_before_anything_is_made(
     (application / "app" / "compose.yaml").write_text(broken)
     registry["staging"] = "1.0.0"
     found = wanted(application)
-    release = plan.release(found, Record())
+    release = releases.choose(found, Record())
     place = plan.Place("fsn1")
-    with pytest.raises(plan.Unreleasable, match="privileged"):
+    with pytest.raises(releases.Unreleasable, match="privileged"):
         run(engine, "staging", lambda: plan.arguments(found, place, release, None, []))
     assert engine.registered == []
 
 
 def test_a_record_of_another_shape_is_no_release() -> None:
-    assert plan.Kept.of({"version": "1"}) is None
-    assert plan.Kept.of(None) is None
+    assert releases.Kept.of({"version": "1"}) is None
+    assert releases.Kept.of(None) is None
 
 
 # -- where -------------------------------------------------------------------------------------
@@ -194,7 +198,7 @@ def test_a_server_stays_where_it_is_whatever_is_preferred_now(
     application: Path, sold: set[str]
 ) -> None:
     sold.clear()
-    last = Record((resource("Server", location="hel1"),), {"url": "x"})
+    last = Record((resource("Server", location="hel1", serverType="cx23"),), {"url": "x"})
     assert plan.place(wanted(application), last) == plan.Place("hel1")
 
 

@@ -1,0 +1,94 @@
+"""Which release an `up` deploys, and how a stack keeps it from one run to the next."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pulumi
+
+from components import bundle, naming
+from record import Record
+from settings_model import Settings
+
+
+class Unreleasable(pulumi.RunError):
+    """A version that cannot be deployed; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A release as the state keeps it, whole: the next `up` needs no checkout of it."""
+
+    version: str
+    revision: str
+    """Git commit; empty when no image says it."""
+    images: dict[str, str]
+    """Service → name@sha256:…"""
+    prefix: str
+    compose: str
+    """The Compose file's text."""
+
+    @classmethod
+    def of(cls, output: Mapping[str, Any] | None) -> "Kept | None":
+        """The recorded release; None when there is none this program can read."""
+        try:
+            return None if output is None else cls(**output)
+        except TypeError:
+            return None
+
+    def output(self) -> dict[str, Any]:
+        """What is recorded."""
+        return asdict(self)
+
+
+def choose(settings: Settings, last: Record) -> Kept:
+    """What this `up` deploys: the version asked for, else what runs, else the branch's newest.
+
+    What runs stays with the Compose file it was released with: an `up` from an old checkout
+    rolls nothing back. A demo whose branch has no image yet starts with what its branch most
+    likely started from. Raises Unreleasable.
+    """
+    running = Kept.of(last.release)
+    if running is not None and settings.version is None:
+        return running
+    text = (settings.application / settings.compose_file).read_text()
+    if running is not None and (running.version, running.compose) == (settings.version, text):
+        return running
+    asked = settings.version or naming.branch_slug(settings.branch)
+    tags = [asked]
+    if settings.stage == "demo" and settings.version is None:
+        tags.append(naming.STAGE_BRANCHES["dev"])
+    return _newest(settings, text, tags)
+
+
+def _newest(settings: Settings, text: str, tags: Sequence[str]) -> Kept:
+    """The release of a Compose file's text with the first of `tags` that there are images of."""
+    # Only a new release asks a registry, and an HTTP client takes long to import.
+    import images
+
+    password = settings.registry_password
+    credentials = None
+    if settings.registry_username and password:
+        credentials = images.Credentials(settings.registry_username, password.get_secret_value())
+    missing: images.ImageError | None = None
+    try:
+        compose = bundle.load(text)
+        for tag in tags:
+            try:
+                pins = images.resolve(
+                    compose,
+                    settings.images,
+                    version=tag,
+                    environment=settings.environment,
+                    credentials=credentials,
+                )
+            except images.NoImageError as error:
+                missing = missing or error
+                continue
+            if missing is not None:
+                pulumi.log.warn(f"{missing}. Until then this is {tag}, {pins['version']}")
+            return Kept(compose=text, prefix=settings.images, **pins)
+    except (images.ImageError, bundle.ComposeError) as error:
+        missing = images.ImageError(str(error))
+    where = f"{settings.application.name}/{settings.compose_file}"
+    raise Unreleasable(f"{where}: {missing}.\nNothing was changed.")
