@@ -97,9 +97,15 @@ with Debian 13, or install these by hand"
     say "installing:$missing"
     # A run cut in the middle of dpkg leaves packages half configured.
     timeout 300 dpkg --configure -a
-    timeout 300 apt-get -qq -o DPkg::Lock::Timeout=240 update
+    # The daily timer of a server that has just booted may hold the lists, which apt does not wait for.
+    tries=0
+    until timeout 300 apt-get -qq -o Acquire::Retries=3 update; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 6 ] || fail "the package lists cannot be read; next: look at 'apt-get update' on the server"
+        sleep 10
+    done
     # shellcheck disable=SC2086 # a list of package names
-    timeout 1200 apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=240 \
+    timeout 1200 apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=240 -o Acquire::Retries=3 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install $missing
     docker compose version >/dev/null || fail "docker compose (version 2) is not usable after the \
 installation; Debian 13 has it as docker-compose: next: use the image debian-13"
