@@ -96,6 +96,9 @@ class SandboxProject:
             "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": str(self.credentials["passphrase"]),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
+            # The toolchain has put every plugin there. For an SDK that is installed and not
+            # used the engine would otherwise try a download at every run: five seconds here.
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "HCLOUD_ENDPOINT": str(self.credentials["endpoint"]),
             "HCLOUD_TOKEN": str(tokens[DEMO_PROJECT]["token"]),
             # What servers pull images with; a default in Pulumi.yaml cannot be secret.
