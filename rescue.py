@@ -103,7 +103,9 @@ def advice(failure: Failure, stage: Stage) -> str:
 def lost(failure: Failure) -> bool:
     """Whether a server may exist that the state will not know; pure."""
     made = (failure.kind, failure.operation) == ("Server", "create")
-    return made and any(sign in failure.errors[0] for sign in _UNANSWERED)
+    said = failure.errors[0]
+    too_late = 'Post "' in said and any(sign in said for sign in _LATE)
+    return made and (too_late or any(sign in said for sign in _UNANSWERED))
 
 
 def rate_limited(failure: Failure, deadline: int) -> bool:

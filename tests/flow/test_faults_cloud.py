@@ -68,27 +68,34 @@ def test_no_room_is_said_and_the_next_up_tries_another_location_where_a_lost_ans
     look(outputs["url"], "1.0.0", person.team.trust, password=outputs["password"])
 
 
-@pytest.mark.parametrize("announced", [True, False])
-def test_a_type_that_is_sold_out_leaves_the_server_as_it_is(
-    person: Person, announced: bool
-) -> None:
+def test_a_type_that_is_sold_out_leaves_the_server_as_it_is(person: Person) -> None:
     before = server_state(person.team)
     assert before[2] == "running"
-    sold_out = {"unavailable": {"server_type": "cx33"}, "sudden": not announced}
-    person.team.configure(STACK, serverType="cx33")
-    with person.faults.during(sold_out, project=person.project):
-        failed = person.up(STACK)
-    person.team.configure(STACK, serverType=None)
-    cause = "cx33 is in none of nbg1" if announced else "resource_unavailable"
-    check_failure(failed, cause=cause, next_command="pulumi config set serverType")
     outputs = person.team.stacks.outputs(STACK)
-    look(outputs["url"], "1.0.0", person.team.trust, password=outputs["password"])
-    assert server_state(person.team) == before
+    person.team.configure(STACK, serverType="cx33")
+    for sudden, cause in ((False, "cx33 is in none of nbg1"), (True, "resource_unavailable")):
+        sold_out = {"unavailable": {"server_type": "cx33"}, "sudden": sudden}
+        with person.faults.during(sold_out, project=person.project):
+            failed = person.up(STACK)
+        check_failure(failed, cause=cause, next_command="pulumi config set serverType")
+        look(outputs["url"], "1.0.0", person.team.trust, password=outputs["password"])
+        assert server_state(person.team) == before
+    person.team.configure(STACK, serverType=None)
     person.converges(STACK)
-
-
-def test_a_used_up_rate_limit_is_waited_out(person: Person) -> None:
     person.destroys(STACK)
+
+
+def test_a_request_that_is_not_answered_is_given_up_at_our_deadline(person: Person) -> None:
+    person.team.configure(STACK, cloudDeadline=10)
+    silence = {"delay": 60}
+    with person.faults.during(silence, method="POST", path="/servers", project=person.project):
+        failed = person.up(STACK)
+    person.team.configure(STACK, cloudDeadline=None)
+    check_failure(failed, cause="deadline exceeded", next_command=f"pulumi up -s {STACK}")
+    assert failed.seconds < 60
+
+
+def test_a_used_up_rate_limit_is_waited_out_and_one_server_is_made(person: Person) -> None:
     with person.faults.during({"rate_limit": 8}, project=person.project):
         made = person.up(STACK)
     assert made.code == 0, made.said

@@ -61,6 +61,7 @@ def test_a_protected_stage_is_not_told_to_destroy_itself() -> None:
     [
         (failed("unexpected EOF"), True),
         (failed("server name is already used (uniqueness_error)"), True),
+        (failed('Post "https://api.hetzner.cloud/v1/servers": context deadline exceeded'), True),
         (failed("hcloud: server responded with status code 502"), True),
         # The provider knows the server then, and so does the state: it must not be deleted.
         (failed("context deadline exceeded: remaining running actions: [4]"), False),
