@@ -134,6 +134,8 @@ class DeploymentArgs(TypedDict):
     """Of basic authentication, where the bundle was rendered with a `auth_user`."""
     machine: pulumi.Input[str]
     """`Provision.machine`: another server gets the release again."""
+    hardware: NotRequired[pulumi.Input[str | None]]
+    """The server's type: after a resize, which is a restart, the release is found healthy anew."""
 
 
 class Deployment(pulumi.ComponentResource):
@@ -159,6 +161,7 @@ class Deployment(pulumi.ComponentResource):
                 "secrets": args.get("secrets", {}),
                 "registry": args.get("registry"),
                 "auth": {"password": args.get("password")},
+                "hardware": args.get("hardware"),
             },
             [args["machine"]],
             self,

@@ -136,6 +136,7 @@ class Environment(pulumi.ComponentResource):
                 "registry": application["registry"],
                 "password": self.password,
                 "machine": provision.machine,
+                "hardware": server.hardware,
             },
             # A certificate is only to be had once the name resolves.
             pulumi.ResourceOptions(parent=self, depends_on=names),

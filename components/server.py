@@ -97,6 +97,8 @@ class Server(pulumi.ComponentResource):
     """Hetzner's id; None for a given host."""
     machine: pulumi.Output[str]
     """Another value for another machine: Hetzner's id, or a given host's address."""
+    hardware: pulumi.Output[str]
+    """Another value after a resize, which stops the machine: the server type, or `given`."""
     volume_id: pulumi.Output[str | None]
     volume_device: pulumi.Output[str | None]
     """Stable device path of the attached data volume; None without one."""
@@ -146,6 +148,7 @@ class Server(pulumi.ComponentResource):
         self.ipv6 = pulumi.Output.from_input(address if version == 6 else None)
         self.server_id = pulumi.Output.from_input(None)
         self.machine = pulumi.Output.from_input(address)
+        self.hardware = pulumi.Output.from_input("given")
         self.volume_id = pulumi.Output.from_input(None)
         self.volume_device = pulumi.Output.from_input(None)
         self.host_public_key = pulumi.Output.from_input(given["host_key"])
@@ -188,6 +191,7 @@ class Server(pulumi.ComponentResource):
         self.ipv6 = addresses["ipv6"].ip_network.apply(first_address)
         self.server_id = server.id.apply(str)
         self.machine = server.id.apply(str)
+        self.hardware = server.server_type
         self.volume_id = pulumi.Output.from_input(None)
         self.volume_device = pulumi.Output.from_input(None)
         if volume is not None:

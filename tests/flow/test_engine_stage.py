@@ -77,6 +77,8 @@ def test_a_bigger_server_is_made_of_the_same_one(team: Team) -> None:
     team.configure(STACK, serverType="cx33")
     result = team.stacks.up(STACK)
     assert result.changed >= 1
+    # A resize restarts the server: the `up` does not end before the application is well again.
+    assert "is live at" in result.output or "already runs and is well" in result.output
     assert _ids(team) == before
     server = team.client.servers.get_all()[0]
     assert server.server_type is not None

@@ -83,6 +83,14 @@ def test_another_machine_gets_the_release_again(engine: Engine) -> None:
     assert engine.one("Command").inputs["triggers"] == ["42"]
 
 
+def test_a_resized_server_is_asked_for_the_release_again(engine: Engine) -> None:
+    other = Engine()
+    run(engine, "staging", lambda: deployment(hardware="cx23"))
+    run(other, "staging", lambda: deployment(hardware="cx33"))
+    assert engine.one("Command").inputs["stdin"] != other.one("Command").inputs["stdin"]
+    assert engine.one("Command").inputs["triggers"] == other.one("Command").inputs["triggers"]
+
+
 def test_booting_may_take_five_minutes_by_default(engine: Engine) -> None:
     run(engine, "staging", provision)
     assert stdin_of(engine, "staging-provision")["boot_deadline"] == 300
