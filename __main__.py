@@ -5,12 +5,9 @@ import time
 
 import pulumi
 
-import plan
-import record
-import releases
-import rescue
 import settings
 from components.environment import Environment
+from planning import plan, record, releases, rescue
 
 if __name__ == "__main__":
     # The engine interrupts the program when a resource has failed: a traceback of that would

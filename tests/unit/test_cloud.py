@@ -8,7 +8,7 @@ import pytest
 import requests
 from hcloud import APIException
 
-import cloud
+from planning import cloud
 
 ASK = {"token": "t" * 64, "endpoint": "http://api.invalid/v1"}
 Answer = Callable[[str, dict[str, Any]], Any]

@@ -6,14 +6,11 @@ from typing import Any
 
 import pytest
 
-import cloud
-import images
-import plan
-import releases
 import settings
 from components import guard
 from components.environment import EnvironmentArgs
-from record import Record, Recorded
+from planning import cloud, images, plan, releases
+from planning.record import Record, Recorded
 from settings_model import Settings
 from tests.unit.conftest import PROJECT, Engine, run
 

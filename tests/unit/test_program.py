@@ -8,8 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-import cloud
-import images
+from planning import cloud, images
 from tests.unit.conftest import PROJECT, ROOT, Engine, Registered, RunProgram
 
 BASE: Mapping[str, Any] = {"images": "registry.example/app", "hcloud:token": "t" * 64}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import record
+from planning import record
 
 STATE: dict[str, Any] = {
     "urn:pulumi:dev::deployment-flow::pulumi:pulumi:Stack::deployment-flow-dev": {

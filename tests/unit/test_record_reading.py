@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-import record
+from planning import record
 
 HALF_WRITTEN = "invocation returned an error: failed to load checkpoint: EOF"
 

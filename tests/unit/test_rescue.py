@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from hcloud.servers import ServerCreatePublicNetwork
 
-import cloud as hetzner
-import rescue
-from rescue import Failure, Stage
+from planning import cloud as hetzner
+from planning import rescue
+from planning.rescue import Failure, Stage
 from tests.unit.hetzner_cloud import FSN1, Cloud
 from tests.unit.hetzner_cloud import cloud as cloud
 

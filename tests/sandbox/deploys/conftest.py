@@ -20,8 +20,8 @@ from hcloud import Client
 from hcloud.servers import BoundServer
 from hcloud.zones import BoundZone, ZoneRecord
 
-import images
 from components import bundle, cloud_init
+from planning import images
 from remote import deploying, provisioning
 from sandbox.hosts.images import BASE
 from sandbox.lifecycle import Sandbox

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import pulumi
 
-import cloud
+from planning import cloud
 from settings_model import Settings
 
 RATE_PAUSE_SECONDS: Final = 15

@@ -10,12 +10,12 @@ from typing import Final
 
 import pulumi
 
-import cloud
 from components import bundle, guard, labels, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
-from record import Record, Recorded
-from releases import Kept, Unreleasable
+from planning import cloud
+from planning.record import Record, Recorded
+from planning.releases import Kept, Unreleasable
 from remote import shipment
 from settings_model import Settings
 

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from components import bundle, naming
-from record import Record
+from planning.record import Record
 from settings_model import Settings
 
 
@@ -64,7 +64,7 @@ def choose(settings: Settings, last: Record) -> Kept:
 def _newest(settings: Settings, text: str, tags: Sequence[str]) -> Kept:
     """The release of a Compose file's text with the first of `tags` that there are images of."""
     # Only a new release asks a registry, and an HTTP client takes long to import.
-    import images
+    from planning import images
 
     password = settings.registry_password
     credentials = None
