@@ -19,7 +19,9 @@ from toolchain.versions import plugin_versions
 
 PROJECT = Path(__file__).parents[2]
 SCHEMA: dict[str, Any] = json.loads((generate.OUTPUT / "schema.json").read_text())
-PROGRAM_CALLS = calls(PROJECT / "components") + calls(PROJECT / "__main__.py")
+PROGRAM_CALLS = [
+    call for part in ("components", "planning", "__main__.py") for call in calls(PROJECT / part)
+]
 
 #: What the pinned SDK has and the provider it can be built from does not.
 NOT_IN_OUR_PLUGIN = {"LoadBalancer": {"ipv4Id", "ipv6Id"}}
