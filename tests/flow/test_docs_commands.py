@@ -43,9 +43,8 @@ def _typed(commands: list[str], first: str = "") -> dict[str, str]:
 
 
 def _git_status() -> str:
-    # The project's own folder: Pulumi writes nowhere else.
     return subprocess.run(
-        ["git", "status", "--porcelain", "--", ":(glob)*"],
+        ["git", "status", "--porcelain"],
         cwd=ROOT,
         capture_output=True,
         text=True,
