@@ -85,6 +85,8 @@ PEBBLE = Target(
     "github.com/letsencrypt/pebble/v2/cmd/pebble",
     "10 seconds",
 )
+#: A build that says nothing for longer looks as if it hung.
+SIGN_OF_LIFE_SECONDS = 20
 TARGETS = (ENGINE, LANGUAGE_HOST, *PLUGINS.values(), PEBBLE)
 
 
@@ -123,7 +125,7 @@ def build(targets: list[Target], report: Report) -> dict[str, Path]:
             f"about {target.duration} the first time, on two cores)"
         )
         started = time.monotonic()
-        _build_one(go, target, programs[target.name])
+        _build_one(go, target, programs[target.name], report)
         report(f"  built in {time.monotonic() - started:.0f} s")
     if LANGUAGE_HOST in targets:
         host = programs[LANGUAGE_HOST.name]
@@ -131,7 +133,7 @@ def build(targets: list[Target], report: Report) -> dict[str, Path]:
     return programs
 
 
-def _build_one(go: str, target: Target, program: Path) -> None:
+def _build_one(go: str, target: Target, program: Path, report: Report) -> None:
     program.parent.mkdir(exist_ok=True)
     # Without cgo the same sources give the same program on every machine, with
     # or without a C compiler.
@@ -142,16 +144,10 @@ def _build_one(go: str, target: Target, program: Path) -> None:
         # to tell it in a checkout that belongs to somebody else.
         flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
         flags.append(f"-ldflags={_linker_flags(target)}")
-        run = subprocess.run(
-            [go, "build", *flags, "-o", str(output), target.package],
-            cwd=target.module,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if run.returncode != 0:
-            tail = "\n".join(run.stderr.strip().splitlines()[-15:])
+        command = [go, "build", *flags, "-o", str(output), target.package]
+        status, said = _run(command, target.module, environment, report)
+        if status != 0:
+            tail = "\n".join(said.strip().splitlines()[-15:])
             raise InstallError(
                 f"Building {target.title} failed:\n{tail}\n"
                 f"Try it by hand: cd {target.module} && go build {target.package}"
@@ -159,6 +155,26 @@ def _build_one(go: str, target: Target, program: Path) -> None:
         if target is LANGUAGE_HOST:
             _copy_language_host_script(go, program.with_name(LANGUAGE_HOST_SCRIPT))
         output.replace(program)
+
+
+def _run(
+    command: list[str], directory: Path, environment: dict[str, str], report: Report
+) -> tuple[int, str]:
+    """Run a build, saying now and then that it goes on; its status and what it complained of."""
+    started = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=directory, env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            while True:
+                try:
+                    _, said = process.communicate(timeout=SIGN_OF_LIFE_SECONDS)
+                    return process.returncode, said
+                except subprocess.TimeoutExpired:
+                    report(f"  … {time.monotonic() - started:.0f} s")
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _linker_flags(target: Target) -> str:

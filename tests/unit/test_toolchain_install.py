@@ -39,12 +39,13 @@ def program(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def fake_go(folder: Path, version: str, toolchain: str = "local") -> None:
-    """Put a `go` on PATH that tells a version and fails to build."""
+def fake_go(folder: Path, version: str, toolchain: str = "local", seconds: float = 0) -> None:
+    """Put a `go` on PATH that tells a version and fails to build, after so many seconds."""
     settings = f'{{"GOVERSION": "{version}", "GOTOOLCHAIN": "{toolchain}"}}'
     program(
         folder / "go",
-        f"[ $1 = env ] && echo '{settings}' && exit\necho 'no space left' >&2; exit 1",
+        f"[ $1 = env ] && echo '{settings}' && exit\n"
+        f"/bin/sleep {seconds}; echo 'no space left' >&2; exit 1",
     )
 
 
@@ -105,6 +106,17 @@ def test_a_failed_build_shows_the_compiler_s_words_and_how_to_repeat_it(
     with pytest.raises(InstallError, match=r"(?s)no space left.*go build"):
         install(project(tmp_path), said.append)
     assert "about 4 minutes" in said[0]
+
+
+def test_a_long_build_says_that_it_goes_on(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    monkeypatch.setattr(build, "SIGN_OF_LIFE_SECONDS", 0.05)
+    fake_go(path, "go1.99", seconds=0.3)
+    no_download(monkeypatch)
+    with pytest.raises(InstallError):
+        install(project(tmp_path), said.append)
+    assert any(line.startswith("  … ") for line in said)
 
 
 def test_a_new_pulumi_on_path_is_taken_with_its_language_host(
