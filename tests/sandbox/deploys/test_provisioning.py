@@ -124,8 +124,8 @@ def test_only_ssh_and_the_web_are_open_even_when_docker_publishes_more(
     host.run("docker rm -f published")
 
 
-def test_containers_reach_the_world_and_only_root_the_metadata(
-    host: Host, applications: Applications
+def test_containers_reach_other_servers_and_only_root_the_metadata(
+    host: Host, applications: Applications, make_host: MakeHost
 ) -> None:
     applications.build("base")
     ask = "curl -sf --max-time 3 http://169.254.169.254/hetzner/v1/metadata/instance-id"
@@ -140,6 +140,9 @@ def test_containers_reach_the_world_and_only_root_the_metadata(
     gateway = host.run("ip route show default | awk '{print $3}'")
     assert host.run(probe.format(image=image, target="169.254.169.254:80")) == "no"
     assert host.run(probe.format(image=image, target=f"{gateway}:53")) == "yes"
+    neighbour = make_host(f"neighbour-{secrets.token_hex(2)}")
+    neighbour.wait()
+    assert host.run(probe.format(image=image, target=f"{neighbour.address}:22")) == "yes"
 
 
 @pytest.mark.parametrize(

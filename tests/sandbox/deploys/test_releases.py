@@ -227,6 +227,16 @@ def test_everything_comes_back_after_a_reboot_and_after_a_power_cut(
     assert host.deploy(first_version)["changed"] is False
 
 
+def test_a_server_that_lost_its_images_pulls_them_with_a_credential_of_its_own(
+    host: Host, first_version: dict[str, Any]
+) -> None:
+    host.run("docker rm -f $(docker ps -aq) && docker image prune -af")
+    assert host.run("docker image ls -q") == ""
+    # What a boot runs: nobody hands over a credential then.
+    host.run("systemctl restart deployment-flow")
+    await_version(host, first_version, "1.0.0")
+
+
 def await_version(host: Host, made: dict[str, Any], version: str) -> None:
     give_up = time.monotonic() + 90
     while True:
