@@ -59,9 +59,19 @@ def run(arguments: list[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def listen() -> None:
+    """Make SIGTERM and SIGINT stop what runs, tidily.
+
+    A shell starts a job in the background with SIGINT ignored, and so would start the engine
+    through us: deaf to the one signal that stops it.
+    """
+    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> None:
     """The console script."""
-    signal.signal(signal.SIGTERM, _terminated)
+    listen()
     sys.exit(run())
 
 

@@ -17,7 +17,7 @@ from flow.errors import FlowError
 from flow.looking import look
 from flow.publishing import publish
 from flow.sandbox_project import DEMO_PROJECT, SandboxProject
-from flow.stages import Stage, Stages
+from flow.stages import Stages
 from sandbox.lifecycle import Sandbox
 
 DEMO_BRANCH = "feature-demo/hello"
@@ -141,6 +141,3 @@ def labelled(project: SandboxProject, stack: str) -> list[str]:
         ],
     }
     return [f"{kind} {found.name}" for kind, find in kinds.items() for found in find()]
-
-
-__all__ = ["DEMO_BRANCH", "Rehearsal", "Stage", "labelled"]

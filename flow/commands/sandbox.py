@@ -94,7 +94,9 @@ def shell() -> None:
 def publish(
     version: Annotated[str, typer.Argument(help="The version, which is also an image tag.")],
     branch: Annotated[str, typer.Option(help="The branch it is built from.")] = "staging",
-    fault: Annotated[str, typer.Option(help="A fault to bake in, to see a bad release.")] = "",
+    fault: Annotated[
+        str, typer.Option(help="Bake in a fault: migration, crash, health or memory.")
+    ] = "",
 ) -> None:
     """Build the example's images as VERSION and push them to the sandbox's registry."""
     built = publishing.publish(project(), version, branch, terminal.say, fault=fault)

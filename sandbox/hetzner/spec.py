@@ -18,7 +18,6 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
 DESCRIPTION = Path(__file__).parent / "spec" / "hcloud.json.gz"
-METHODS = ("get", "post", "put", "delete")
 
 # The description says these are strings; clients send numbers too, and the real
 # API takes both.

@@ -14,11 +14,11 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
 STACK = "feature-demo-stopped"
 # `flow` as it runs an `up`, for a project that is given.
 DRIVER = """
-import json, signal, sys
+import json, sys
 from pathlib import Path
 from flow import app
 from flow.sandbox_project import SandboxProject
-signal.signal(signal.SIGTERM, app._terminated)
+app.listen()
 root, directory, credentials = json.loads(sys.stdin.readline())
 stacks = SandboxProject(Path(root), Path(directory), credentials).stacks
 stacks.up(sys.argv[1], lambda line: print(line, flush=True))

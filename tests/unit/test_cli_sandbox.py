@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -172,6 +173,18 @@ def test_ctrl_c_exits_130(cloud: type[FakeSandbox], monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(cloud, "up", interrupted)
     assert app.run(["sandbox", "up"]) == 130
+
+
+def test_a_job_in_the_background_can_be_interrupted_too() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts it
+    try:
+        app.listen()
+        # A handler, not SIG_IGN: what is started from here gets the default.
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_shell_says_that_it_is_the_sandboxs(

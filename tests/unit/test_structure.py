@@ -7,6 +7,7 @@ component; `sandbox` is a cloud, and knows nothing of who uses it.
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -164,3 +165,9 @@ def test_a_demos_stack_file_is_ignored_by_git_and_a_stages_is_not() -> None:
 
     assert ignored("Pulumi.feature-demo-x.yaml")
     assert not ignored("Pulumi.staging.yaml")
+
+
+def test_the_package_carries_its_licence() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["license-files"] == ["LICENSE"]
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
