@@ -121,10 +121,19 @@ def test_a_stage_that_stays_is_public_and_has_no_end(run_program: RunProgram) ->
     assert "noindex" not in handed_over(engine, "deploy")["bundle"]["files"]["Caddyfile"]
 
 
-def test_only_production_is_protected_at_hetzner(run_program: RunProgram) -> None:
-    engine = run_program("prod", {**BASE, "zone": "example.org"})
-    assert engine.one("Server", "prod-server").protect is True
-    assert engine.one("Server", "prod-server").inputs["deleteProtection"] is True
+@pytest.mark.parametrize(
+    ("stack", "protects"),
+    [("prod", True), ("staging", False), ("dev", False), ("feature-demo-x", False)],
+)
+def test_only_production_is_protected_at_hetzner(
+    run_program: RunProgram, stack: str, protects: bool
+) -> None:
+    engine = run_program(stack, {**BASE, "zone": "example.org"})
+    assert engine.one("Server", f"{stack}-server").protect is protects
+    kept = [each for kind in ("Server", "Volume", "PrimaryIp") for each in engine.of_type(kind)]
+    assert len(kept) == 1 + 1 + 2 + 1, [each.name for each in kept]
+    told = {each.name: bool(each.inputs.get("deleteProtection")) for each in kept if each.custom}
+    assert set(told.values()) == {protects}, told
 
 
 def test_a_demo_without_a_zone_answers_under_its_address(run_program: RunProgram) -> None:
