@@ -69,8 +69,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
     """A new stack in an empty cloud."""
     search = [str(ROOT / ".toolchain" / "bin"), str(Path(sys.executable).parent)]
     path = os.pathsep.join([*search, os.environ["PATH"]])
-    if shutil.which("pulumi", path=path) is None:
-        pytest.skip("there is no pulumi; run python3 -m toolchain.install")
+    assert shutil.which("pulumi", path=path), "there is no pulumi: run make setup"
     folder = tmp_path / "program"
     shutil.copytree(PROGRAM, folder)
     (tmp_path / "state").mkdir()
