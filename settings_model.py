@@ -216,16 +216,23 @@ class Values(Common):
         both = sorted(set(self.environment) & set(self.secrets))
         if both:
             found.append(("environment", f"has {', '.join(both)}, which secrets has, too"))
-        if self.host and not self.host_key:
-            found.append(("hostKey", "is not set, and an unknown host is never trusted"))
-        if self.host and not self.host_ssh_key:
-            found.append(("hostSshKey", "is not set"))
-        if not self.host and (self.host_key or self.host_ssh_key):
-            found.append(("host", "is not set, though hostKey or hostSshKey is"))
+        found += self._host_contradictions()
         if self.until and stage != "demo":
             found.append(("until", f"is for demos; {stage} has no end"))
         if self.until and stage == "demo" and self.until < today:
             found.append(("until", "has passed"))
+        return found
+
+    def _host_contradictions(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        if self.host and not self.host_key:
+            found.append(("hostKey", "is not set, and an unknown host is never trusted"))
+        if self.host and not self.host_ssh_key:
+            found.append(("hostSshKey", "is not set"))
+        if self.host and self.ssh_from:
+            found.append(("sshFrom", "is for servers made here: the firewall is Hetzner's"))
+        if not self.host and (self.host_key or self.host_ssh_key):
+            found.append(("host", "is not set, though hostKey or hostSshKey is"))
         return found
 
 

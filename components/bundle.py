@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from components import caddyfile, compose_check
+from components import caddyfile, compose_check, plain_yaml
 from components import compose as rules
 from components.caddyfile import Route, Site
 
@@ -73,7 +73,7 @@ class Variables:
 def load(text: str) -> dict[str, Any]:
     """A Compose file's text as a dict. Raises ComposeError when it is not YAML."""
     try:
-        loaded = yaml.safe_load(text)
+        loaded = plain_yaml.load(text)
     except yaml.YAMLError as error:
         raise ComposeError([f"it is not YAML: {str(error).splitlines()[0]}"]) from None
     if not isinstance(loaded, dict):

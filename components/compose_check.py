@@ -157,6 +157,8 @@ def _option_mistakes(service: Mapping[str, Any]) -> Iterator[str]:
 
 def _mount_mistake(entry: Any) -> str | None:
     kind, source = "", ""
+    if isinstance(entry, str) and "$" in entry:
+        return f"{entry} holds a variable, which could make it a path of the server; write it out"
     if isinstance(entry, Mapping):
         kind, source = str(entry.get("type", "volume")), str(entry.get("source") or "")
     elif ":" in str(entry):

@@ -51,10 +51,12 @@ class Record:
 
 def read() -> Record:
     """The record of the stack this program runs for."""
+    # In full: a short name would be looked for in the user's default organisation.
+    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     for pause in (*_PAUSES, None):
         try:
             answer = pulumi.runtime.invoke(
-                "pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}
+                "pulumi:pulumi:readStackResourceOutputs", {"stackName": name}
             )
             break
         except Exception as error:

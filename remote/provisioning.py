@@ -22,6 +22,7 @@ INSTALL_SECONDS = 1500
 SILENCE_SECONDS = 300
 """Longest silence while installing; provision.sh says something far more often."""
 PAUSE_SECONDS = 2
+GREETING_LINES = 50
 
 READY = "deployment-flow: ready"
 RESULT = "deployment-flow: result "
@@ -105,7 +106,11 @@ def _admin_keys(given: object) -> str:
 def _attempt(connection: Connection, archive: bytes, report: Report) -> dict[str, object]:
     """One session: nothing is sent before the server, whose key is checked, says it is ready."""
     with open_session(connection, bootstrap(connection.user, len(archive))) as session:
-        if session.next_line(30) != READY:
+        # Some shells greet even those who only run a command.
+        for _ in range(GREETING_LINES):
+            if (line := session.next_line(30)) in (READY, None):
+                break
+        if line != READY:
             raise _no_root(connection, session)
         report(f"{connection.host} answers over SSH with the pinned key")
         session.send(archive)

@@ -10,14 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SERVER = Path(__file__).parent / "server"
+_LEAVINGS = (".pyc", "~", ".orig", ".rej", ".bak")
 
 
 def contents() -> dict[str, bytes]:
-    """Relative path → bytes of everything that goes to a server, sorted by path."""
+    """Relative path → bytes of everything that goes to a server, sorted by path.
+
+    What editors and desktops leave lying about does not count: the hash has to be the same on
+    every machine.
+    """
     return {
         path.relative_to(SERVER).as_posix(): path.read_bytes()
         for path in sorted(SERVER.rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and not path.name.startswith(".")
+        and not path.name.endswith(_LEAVINGS)
     }
 
 

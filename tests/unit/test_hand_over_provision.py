@@ -52,6 +52,11 @@ def test_a_server_that_refuses_while_it_boots_is_waited_for(fake: FakeSsh, provi
     assert said[-1] == "installing: caddy"
 
 
+def test_a_shell_that_greets_is_heard_out(fake: FakeSsh, provision: Run) -> None:
+    fake.acts("say('Welcome to Debian')\nsay('')\n" + INSTALLS)
+    assert provision()[0]["changed"] is True
+
+
 def test_what_is_shipped_is_complete_private_and_says_what_the_server_is_told(
     fake: FakeSsh, provision: Run
 ) -> None:
@@ -131,6 +136,15 @@ def test_malformed_requests_are_refused(field: str, value: object) -> None:
 def test_shipping_the_same_files_gives_the_same_bytes() -> None:
     assert shipment.pack({"A": "1"}) == shipment.pack({"A": "1"})
     assert shipment.pack({"A": "1"}) != shipment.pack({"A": "2"})
+
+
+def test_what_an_editor_leaves_lying_about_is_not_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("provision.sh", "provision.sh~", ".provision.sh.swp", ".DS_Store", "a.orig"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(shipment, "SERVER", tmp_path)
+    assert list(shipment.contents()) == ["provision.sh"]
 
 
 def test_what_a_server_is_told_is_quoted_for_its_shell() -> None:

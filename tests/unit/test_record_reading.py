@@ -19,8 +19,10 @@ class Engine:
         self.message = message
         self.calls = 0
 
-    def invoke(self, *_: object) -> Any:
+    def invoke(self, _token: str, arguments: dict[str, str]) -> Any:
         self.calls += 1
+        # In full: the engine would complete a short name with the user's default organisation.
+        assert arguments == {"stackName": "a-team/deployment-flow/staging"}
         if self.calls <= self.failures:
             raise Exception(self.message)
         return SimpleNamespace(value={"outputs": {}})
@@ -28,6 +30,8 @@ class Engine:
 
 def _read(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> record.Record:
     monkeypatch.setattr(pulumi.runtime, "invoke", engine.invoke)
+    monkeypatch.setattr(pulumi, "get_organization", lambda: "a-team")
+    monkeypatch.setattr(pulumi, "get_project", lambda: "deployment-flow")
     monkeypatch.setattr(pulumi, "get_stack", lambda: "staging")
     monkeypatch.setattr(record, "_PAUSES", (0.0, 0.0))
     return record.read()

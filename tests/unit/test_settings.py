@@ -161,7 +161,8 @@ def test_settings_do_not_show_their_secrets() -> None:
 
 
 def test_a_given_machine_needs_its_host_key_and_a_key_to_log_in() -> None:
-    found = str(mistakes(values={"host": "203.0.113.9"}))
+    found = str(mistakes(values={"host": "203.0.113.9", "sshFrom": '["198.51.100.0/24"]'}))
+    assert "sshFrom" in found
     assert "hostKey" in found
     assert "hostSshKey" in found
     given_host = parse(

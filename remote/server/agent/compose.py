@@ -64,6 +64,22 @@ class Compose:
             loud=True,
         )  # fmt: skip
 
+    def run_job(self, release: Release, job: str, seconds: float) -> Ended:
+        """Run a one-shot job to its end. None of it goes on when its time has run out.
+
+        A job that ignores SIGTERM outlives the command that started it: under a name it can be
+        found again, also by the next deploy when this one was killed.
+        """
+        name = f"{PROJECT}-job-{job}"
+        self.docker("rm", "--force", name)
+        ended = self.compose(
+            release, "run", "--rm", "--name", name, "--no-TTY", "--quiet-pull", job,
+            seconds=seconds, loud=True,
+        )  # fmt: skip
+        if not ended.ok:
+            self.docker("rm", "--force", name)
+        return ended
+
     def containers(self, release: Release) -> list[dict[str, Any]]:
         """`docker compose ps` of a release: Service, State, Health, ExitCode and more."""
         ended = self.compose(release, "ps", "--all", "--format", "json")

@@ -172,10 +172,7 @@ class Deployer:
         manifest = release.manifest
         for job in manifest["jobs"]:
             self._say(f"running job {job}")
-            ended = self.compose.compose(
-                release, "run", "--rm", "--no-TTY", "--quiet-pull", job,
-                seconds=JOB_SECONDS, loud=True,
-            )  # fmt: skip
+            ended = self.compose.run_job(release, job, JOB_SECONDS)
             if not ended.ok:
                 raise DeployError(
                     f"job {job} failed ({_how(ended)})", "correct what the lines above say"

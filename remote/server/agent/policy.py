@@ -87,7 +87,9 @@ def _service(service: Mapping[str, Any], volumes: frozenset[str]) -> Iterator[st
 def _is_volume(mount: Any, volumes: frozenset[str]) -> bool:
     """A named volume of this file, an anonymous one, or memory."""
     if isinstance(mount, str):
+        # Compose puts variables in before it looks for colons: `/etc${C}/mnt` can be a path
+        # of the server.
         source, colon, _ = mount.partition(":")
-        return source in volumes if colon else source.startswith("/")
+        return "$" not in mount and (source in volumes if colon else source.startswith("/"))
     kind, source = mount.get("type", "volume"), mount.get("source")
     return kind == "tmpfs" or (kind == "volume" and (source is None or source in volumes))

@@ -1,0 +1,35 @@
+"""YAML as Docker Compose reads it (YAML 1.2), where PyYAML reads 1.1.
+
+In 1.1 `33:33` is the number 2013, `on` is true and an unquoted date is a date: the server
+would get other values than `docker compose up` gives on a developer's machine.
+"""
+
+import re
+from typing import Any, Final
+
+import yaml
+
+_TAG: Final = "tag:yaml.org,2002:"
+_RULES: Final = {
+    "bool": ("true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": ("[-+]?(?:0[0-7]*|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+}
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Safe, with the words and numbers of YAML 1.2 only."""
+
+
+_ELSEWHERE: Final = {_TAG + kind for kind in (*_RULES, "timestamp")}
+PlainLoader.yaml_implicit_resolvers = {
+    first: [rule for rule in rules if rule[0] not in _ELSEWHERE]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, (_pattern, _first) in _RULES.items():
+    PlainLoader.add_implicit_resolver(_TAG + _kind, re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def load(text: str) -> Any:
+    """What a YAML text holds. Raises yaml.YAMLError."""
+    return yaml.load(text, PlainLoader)  # noqa: S506 (a SafeLoader)
