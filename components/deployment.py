@@ -90,7 +90,7 @@ class Provision(pulumi.ComponentResource):
     cloud_init: pulumi.Output[str]
     """`done`, `absent`, or a word like `degraded-done` when user data was not applied whole."""
     machine: pulumi.Output[str]
-    """The server that was provisioned; give it to `Deployment`."""
+    """The server that was provisioned, and its volume; give it to `Deployment`."""
 
     def __init__(
         self, name: str, args: ProvisionArgs, opts: pulumi.ResourceOptions | None = None
@@ -113,9 +113,10 @@ class Provision(pulumi.ComponentResource):
         )
         self.software = hand_over.field("software")
         self.cloud_init = hand_over.field("cloud_init")
-        self.machine = pulumi.Output.all(args["machine"], self.software).apply(
-            lambda found: str(found[0])
-        )
+        # With the volume: on another one the release has to be started anew, too.
+        self.machine = pulumi.Output.all(
+            args["machine"], args.get("volume_device"), self.software
+        ).apply(lambda found: " ".join(str(each) for each in found[:2] if each))
         self.register_outputs({"software": self.software, "cloudInit": self.cloud_init})
 
 

@@ -21,11 +21,19 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 install -d -m 0750 /var/log/deployment-flow
 exec 3>&1 >>"$log" 2>&1
 
+# The hand-over takes five silent minutes for a lost server; apt can be silent for longer.
+(while sleep 60 >/dev/null 2>&1 3>&-; do echo "still at work" >&3; done) &
+beat=$!
+# shellcheck disable=SC2329 # by the traps
+hush() { kill "$beat" 2>/dev/null || true; }
+trap hush EXIT
+
 say() { echo "$*" >&3; echo "$(date -u +%FT%TZ) == $*"; }
-fail() { say "error: $1"; trap - EXIT; exit 1; }
+fail() { say "error: $1"; trap hush EXIT; exit 1; }
 # shellcheck disable=SC2329 # by the trap
 ended() {
     status=$?
+    hush
     [ "$status" = 0 ] || { say "provision.sh stopped (status $status); its log ends:"; tail -n 15 "$log" | cut -c1-400 >&3; }
     exit "$status"
 }
@@ -69,7 +77,7 @@ for line in found[:5]:
 }
 
 finish() { # changed
-    trap - EXIT
+    trap hush EXIT
     echo "deployment-flow: result {\"changed\": $1, \"cloud_init\": \"$cloud_init\"}" >&3
     exit 0
 }
@@ -78,7 +86,10 @@ stamp() { printf '%s %s\n' "$fingerprint" "$(sha256sum <"$here/parameters.sh" | 
 
 is_ready() {
     [ -f "$etc/stamp" ] && [ "$(cat "$etc/stamp")" = "$(stamp)" ] || return 1
-    systemctl is-active --quiet docker caddy deployment-flow-firewall || return 1
+    # One by one: of several, `is-active` is content with any.
+    for unit in docker caddy deployment-flow-firewall; do
+        systemctl is-active --quiet "$unit" || return 1
+    done
     [ -z "$VOLUME_DEVICE" ] || mountpoint -q /data
 }
 
@@ -96,7 +107,15 @@ install_packages() {
 with Debian 13, or install these by hand"
     say "installing:$missing"
     # A run cut in the middle of dpkg leaves packages half configured.
-    timeout 300 dpkg --configure -a
+    tries=0
+    until timeout 300 dpkg --configure -a; do
+        tries=$((tries + 1))
+        # It does not wait for the lock an automatic upgrade holds, as apt-get does.
+        [ "$tries" -lt 24 ] || fail "dpkg is busy or broken on this server; next: run \
+'dpkg --configure -a' there, then 'pulumi up' again"
+        say "waiting for another installation to finish"
+        sleep 10
+    done
     # The daily timer of a server that has just booted may hold the lists, which apt does not wait for.
     tries=0
     until timeout 300 apt-get -qq -o Acquire::Retries=3 update; do
@@ -136,10 +155,48 @@ PYTHON
             systemctl daemon-reload
     fi
     systemctl enable --quiet docker
-    systemctl is-active --quiet docker || { say "starting Docker"; systemctl start docker; }
+    if ! systemctl is-active --quiet docker; then
+        say "starting Docker"
+        # Starts that failed before, for want of the volume, do not count.
+        systemctl reset-failed docker.service docker.socket 2>/dev/null || true
+        systemctl start docker
+    fi
+}
+
+# A volume made larger: its filesystem follows, where a group of blocks or more is missing.
+grow_unmounted() {
+    [ "$(blkid -p -o value -s TYPE "$VOLUME_DEVICE")" = ext4 ] || return 0
+    # Hetzner's automount may have put it under /mnt.
+    ! findmnt -n -S "$VOLUME_DEVICE" >/dev/null || return 0
+    filesystem=$(dumpe2fs -h "$VOLUME_DEVICE" 2>/dev/null | awk -F: '
+        /^Block count/ {count = $2} /^Block size/ {size = $2} END {printf "%.0f", count * size}')
+    [ $(($(blockdev --getsize64 "$VOLUME_DEVICE") - filesystem)) -ge 134217728 ] || return 0
+    say "growing the filesystem of the data volume"
+    checked=0
+    e2fsck -f -p "$VOLUME_DEVICE" || checked=$?
+    # 1: it had errors, and has none now.
+    if [ "$checked" -gt 1 ] || ! resize2fs "$VOLUME_DEVICE"; then
+        say "warning: the filesystem of the data volume could not be grown; next: look at \
+'e2fsck -f -n $VOLUME_DEVICE' on the server"
+    fi
+}
+
+# Another data volume than before, or none any more: what is mounted leaves, or is gone already.
+leave_other_volume() {
+    line=$(grep -E '^/dev/disk/by-id/scsi-0HC_Volume_[0-9]+[[:space:]]+/data[[:space:]]' /etc/fstab || true)
+    if [ -z "$line" ] || [ "${line%%[[:space:]]*}" = "$VOLUME_DEVICE" ]; then return 0; fi
+    say "the data volume is another one now: stopping the application to change over"
+    # live-restore would keep containers running on the old one.
+    docker ps -q | timeout 120 xargs -r docker stop || true
+    timeout 120 systemctl stop docker.socket docker || true
+    umount /data || umount -l /data || true
+    sed -i '\#[[:space:]]/data[[:space:]]#d' /etc/fstab
+    rm -f /etc/systemd/system/docker.service.d/deployment-flow.conf
+    systemctl daemon-reload
 }
 
 mount_volume() {
+    leave_other_volume
     if [ -z "$VOLUME_DEVICE" ]; then install -d /data; return; fi
     waited=0
     while [ ! -b "$VOLUME_DEVICE" ]; do
@@ -170,13 +227,15 @@ its contents away, run 'pulumi up', then copy them onto the volume"
         systemctl daemon-reload
     fi
     if ! mountpoint -q /data; then
-        # Hetzner's automount may have put it under /mnt.
+        grow_unmounted
         say "mounting the data volume at /data"
         mount /data
     fi
-    # A volume made larger: its filesystem follows. Harmless when it already fits.
+    # The same while it is in use. Harmless when it already fits.
     case $(findmnt -n -o FSTYPE /data) in
-        ext4) resize2fs "$VOLUME_DEVICE" || say "warning: the filesystem on /data could not be grown" ;;
+        ext4) resize2fs "$VOLUME_DEVICE" || say "warning: the filesystem on /data could not be grown \
+while it is mounted; next: on the server, 'systemctl stop docker.socket docker; umount /data; \
+e2fsck -f -p $VOLUME_DEVICE; resize2fs $VOLUME_DEVICE; reboot'" ;;
         xfs) xfs_growfs /data || true ;;
     esac
 }
@@ -255,7 +314,10 @@ install_agent() {
 
 close_ports() {
     install -d -m 0755 "$etc/firewall.d"
-    { echo "define ssh_port = $SSH_PORT"; cat "$here/files/firewall.nft"; } >"$here/firewall.nft"
+    # Where sshd listens, too: the port we came by may be forwarded to another one here.
+    ports=$({ echo "$SSH_PORT"; sshd -T 2>/dev/null | awk '$1 == "port" { print $2 }'; } |
+        sort -un | paste -sd,)
+    { echo "define ssh_ports = { $ports }"; cat "$here/files/firewall.nft"; } >"$here/firewall.nft"
     nft -c -f "$here/firewall.nft"
     changed=false
     put 0644 "$here/firewall.nft" "$etc/firewall.nft" && changed=true

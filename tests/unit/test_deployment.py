@@ -91,6 +91,15 @@ def test_a_resized_server_is_asked_for_the_release_again(engine: Engine) -> None
     assert engine.one("Command").inputs["triggers"] == other.one("Command").inputs["triggers"]
 
 
+def test_on_another_volume_the_release_is_started_anew(engine: Engine) -> None:
+    def program() -> None:
+        deployment(machine=provision(volume_device="/dev/disk/by-id/v7").machine)
+
+    run(engine, "staging", program)
+    triggers = {each.name: each.inputs["triggers"] for each in engine.of_type("Command")}
+    assert triggers["staging-release"] == ["42 /dev/disk/by-id/v7"]
+
+
 def test_booting_may_take_five_minutes_by_default(engine: Engine) -> None:
     run(engine, "staging", provision)
     assert stdin_of(engine, "staging-provision")["boot_deadline"] == 300

@@ -79,6 +79,11 @@ class Host:
             "host": self.address, "user": user, "key": key.private, "known_hosts": line, **more,
         }  # fmt: skip
 
+    def hear(self, line: str) -> None:
+        """Keep what a hand-over says, and show it when the test fails."""
+        print(line)
+        self.said.append(line)
+
     def provision(self, **more: Any) -> dict[str, Any]:
         """Run the hand-over's `provision`; raises HandOverError."""
         request = {
@@ -87,7 +92,7 @@ class Host:
             "boot_deadline": 60,
             **more,
         }
-        return provisioning.provision(request, self.said.append)
+        return provisioning.provision(request, self.hear)
 
     def deploy(self, made: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Run the hand-over's `deploy`; raises HandOverError."""
@@ -100,7 +105,7 @@ class Host:
             "who": "test@here",
             **more,
         }
-        return deploying.deploy(request, self.said.append)
+        return deploying.deploy(request, self.hear)
 
     def ssh(self, command: str, *, user: str = "root", key: Key | None = None,
             text: str | None = None) -> "subprocess.CompletedProcess[str]":  # fmt: skip
@@ -139,6 +144,15 @@ class Host:
                 extensions={"sni_hostname": name},
                 **more,
             )
+
+    def serves_itself(self, made: Mapping[str, Any]) -> str:
+        """What the public route answers on the server itself, whatever its network does."""
+        name = made["hostname"]
+        return subprocess.run(
+            ["docker", "exec", f"flow-server-{self.server.id}", "curl", "-sk", "--max-time", "5",
+             "--resolve", f"{name}:443:127.0.0.1", f"https://{name}/"],
+            capture_output=True, text=True, timeout=30, check=False,
+        ).stdout  # fmt: skip
 
 
 class MakeHost:

@@ -91,9 +91,36 @@ def test_a_larger_volume_is_a_larger_filesystem(
     host: Host, release: dict[str, Any], volume: BoundVolume
 ) -> None:
     before = int(host.run("df --output=size -B1M /data | tail -1"))
+    runs = host.run("cat /data/store/runs")
     volume.resize(12).wait_until_finished()
+    # As on a rebuilt server, nothing has mounted it yet.
+    host.run("systemctl disable docker.socket docker && sed -i '/scsi-0HC_Volume/d' /etc/fstab")
+    host.server.reboot().wait_until_finished()
+    host.wait()
     host.provision(volume_device=volume.linux_device, volume_size=12)
-    log = host.run("tail -n 30 /var/log/deployment-flow/provision.log")
-    if "Permission denied to resize" in log:
-        pytest.skip("growing ext4 while mounted needs CAP_SYS_RESOURCE, which this machine lacks")
     assert int(host.run("df --output=size -B1M /data | tail -1")) > before + 1500
+    assert host.run("cat /data/store/runs") == runs
+    assert host.deploy(release)["version"] == "1.0.0"
+
+
+def test_on_another_volume_the_application_begins_anew_and_none_is_left_mounted(
+    host: Host, release: dict[str, Any], volume: BoundVolume, cloud: Cloud
+) -> None:
+    created = cloud.client.volumes.create(
+        size=10, name=f"other-{secrets.token_hex(3)}", format="ext4", server=host.server
+    )
+    for action in [created.action, *created.next_actions]:
+        action.wait_until_finished()
+    other = created.volume
+    host.provision(volume_device=other.linux_device)
+    assert host.run("findmnt -nro SOURCE /data") == host.run(f"readlink -f {other.linux_device}")
+    assert host.run("ls /data/store 2>/dev/null | wc -l") == "0"
+    assert host.deploy(release)["version"] == "1.0.0"
+    host.run("test -e /data/store/runs")
+    # And none: what is written then is on the server's own disk, and a boot does not wait.
+    host.provision()
+    assert host.ssh("mountpoint -q /data").returncode != 0
+    assert host.run("grep -c /data /etc/fstab || true") == "0"
+    host.server.reboot().wait_until_finished()
+    host.wait()
+    await_docker(host, "active")
