@@ -128,6 +128,21 @@ def test_an_answer_lost_on_create_makes_no_second_server(stack: Stack) -> None:
     assert left(stack.cloud)["servers"] == 1
 
 
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_error_of_hetzners_makes_nothing_and_the_next_run_makes_one_server(
+    stack: Stack, status: int
+) -> None:
+    fault = stack.cloud.faults.add(
+        {"status": status, "message": "out of order"}, method="POST", path="/servers"
+    )
+    assert "out of order" in stack.pulumi("up", "--yes", "--skip-preview", fails=True)
+    assert left(stack.cloud)["servers"] == 0
+    stack.cloud.faults.remove(fault)
+    stack.up()
+    assert left(stack.cloud)["servers"] == 1
+    assert set(stack.up()) == {"same"}
+
+
 def test_a_rate_limit_is_waited_out(stack: Stack) -> None:
     stack.cloud.faults.add({"rate_limit": 3}, path="/ssh_keys")
     stack.up()
