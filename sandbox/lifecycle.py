@@ -24,7 +24,7 @@ from sandbox.hosts import container as description
 from sandbox.hosts import docker_daemon, images, network, package_sources
 from sandbox.hosts.docker_hosts import DockerHosts
 from sandbox.processes import Detached
-from sandbox.services import acme, hosts_file, registry
+from sandbox.services import acme, hosts_file, registry, zones
 from sandbox.services.authority import Authority
 from sandbox.store import Store
 
@@ -64,6 +64,9 @@ class Sandbox:
             self._reserve(kept)
             if not docker_daemon.is_running():
                 self._serve.stop()  # it starts servers that ran when it starts itself
+            if self._serve.pid() is None:
+                # Before the daemon starts: it remembers for some seconds what it did not find.
+                hosts_file.write({name: [at] for name, at in zones.SERVICES.items()})
             with closing(docker_daemon.ensure_running(self.directory, report)) as client:
                 alone.refuse_another(client, self.directory)
                 images.ensure(client, self.directory / "logs" / "images.log", report)

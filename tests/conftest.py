@@ -1,6 +1,7 @@
 """The sandbox that every test needing real servers shares."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,11 @@ import pytest
 from sandbox.lifecycle import Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A shell starts a job in the background with SIGINT ignored, and what the job starts inherits
+# that: tests that interrupt something would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

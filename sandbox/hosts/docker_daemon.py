@@ -7,6 +7,7 @@ sandbox's directory, and stops that one again on request.
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -39,6 +40,8 @@ class DockerUnavailableError(RuntimeError):
 
 def connect(timeout: int = 120) -> docker.DockerClient | None:
     """A client of the running daemon, or None."""
+    if not _listens():
+        return None
     try:
         client = docker.from_env(timeout=timeout)
     except DockerException:
@@ -49,6 +52,16 @@ def connect(timeout: int = 120) -> docker.DockerClient | None:
         client.close()
         return None
     return client
+
+
+def _listens() -> bool:
+    """Whether anybody is at the daemon's socket: Docker's client leaks one that is refused."""
+    where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if not where.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(5)
+        return probe.connect_ex(where.removeprefix("unix://")) == 0
 
 
 def is_running() -> bool:
