@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "@@@"
+DEMO = "feature-demo-x"
 
 
 def _section(document: str, heading: str) -> list[str]:
@@ -52,9 +54,21 @@ def _git_status() -> str:
     ).stdout
 
 
-def test_the_readmes_commands_work_one_after_the_other_in_a_plain_shell(
-    published: SandboxProject,
-) -> None:
+@pytest.fixture
+def no_demo(published: SandboxProject) -> Iterator[None]:
+    """The README makes feature-demo-x: none is left of a run that ended midway, nor by this one."""
+
+    def remove() -> None:
+        if DEMO in published.stacks.names():
+            published.stacks.destroy(DEMO)
+            published.stacks.remove(DEMO)
+
+    remove()
+    yield
+    remove()
+
+
+def test_the_readmes_commands_work_one_after_the_other_in_a_plain_shell(no_demo: None) -> None:
     before = _git_status()
     commands = [c for c in _section("README.md", "Then by hand") if c not in (
         # Not while other tests use the same sandbox; tests of their own run these.

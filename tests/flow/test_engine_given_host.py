@@ -7,9 +7,9 @@ import pytest
 from hcloud.images import Image
 from hcloud.server_types import ServerType
 
-from flow.errors import FlowError
 from flow.looking import look
 from tests.flow.team import Team
+from tests.flow.typing_it import Person, check_failure
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
 STACK = "feature-demo-given"
@@ -73,6 +73,13 @@ def test_a_machine_with_another_host_key_is_not_trusted(
 ) -> None:
     _, stranger = _key(tmp_path, "stranger")
     team.configure(STACK, hostKey=stranger)
-    with pytest.raises(FlowError, match="host key"):
-        team.stacks.up(STACK)
-    team.stacks.destroy(STACK)
+    with Person(team) as person:
+        refused = person.up(STACK)
+        check_failure(refused, cause="another host key", next_command="console")
+        assert "nothing was sent" in refused.said
+        assert machine["key"].splitlines()[2] not in refused.said
+        team.configure(STACK, hostKey=machine["host_key"])
+        person.converges(STACK)
+        outputs = team.stacks.outputs(STACK)
+        look(outputs["url"], "1.0.0", team.trust, password=outputs["password"])
+        person.destroys(STACK)

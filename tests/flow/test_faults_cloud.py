@@ -32,8 +32,11 @@ def server_state(team: Team) -> tuple[int | None, str, str]:
     return server.id, str(server.server_type.name), str(server.status)
 
 
-def test_an_answer_of_503_makes_nothing_and_says_what_to_do(person: Person) -> None:
-    do = {"status": 503, "message": "out of order"}
+@pytest.mark.parametrize("status", [500, 503])
+def test_an_answer_of_500_or_503_makes_nothing_and_says_what_to_do(
+    person: Person, status: int
+) -> None:
+    do = {"status": status, "message": "out of order"}
     with person.faults.during(do, method="POST", path="/servers", project=person.project):
         failed = person.up(STACK)
     check_failure(failed, cause="out of order", next_command=f"pulumi up -s {STACK}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from remote import provisioning
 from remote.errors import HandOverError
 from tests.sandbox.conftest import Cloud
 from tests.sandbox.deploys.conftest import Applications, Host, Key, MakeHost
@@ -218,6 +219,20 @@ def test_a_server_that_refuses_ssh_after_its_boot_is_waited_for(host: Host, faul
     host.said.clear()
     assert host.provision(volume_device=device_of(host), boot_deadline=60)["changed"] is False
     assert "is not ready" in host.said[0]
+
+
+@pytest.mark.slow
+def test_a_new_server_that_refuses_ssh_for_two_minutes_is_within_the_deadline_nobody_set(
+    make_host: MakeHost, fault: Fault
+) -> None:
+    name = f"refusing-{secrets.token_hex(2)}"
+    fault({"refuse_ssh": name, "seconds": 120})
+    refusing = make_host(name)
+    answer = refusing.provision(boot_deadline=provisioning.BOOT_SECONDS)
+    assert (answer["changed"], answer["cloud_init"]) == (True, "done")
+    waits = [line for line in refusing.said if "is not ready (" in line]
+    assert len(waits) > 3
+    assert "refused" in waits[-1]
 
 
 def test_a_server_that_is_off_is_given_up_in_time_with_a_remedy(host: Host, fault: Fault) -> None:

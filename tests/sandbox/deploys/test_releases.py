@@ -129,6 +129,8 @@ def test_a_line_of_a_mebibyte_does_not_stop_a_deploy(
     assert host.deploy(applications.bundle("1.2.0", "long"))["version"] == "1.2.0"
     assert any("bytes more" in line for line in host.said)
     assert max(len(line) for line in host.said) < 3000
+    assert any("token ***" in line for line in host.said)
+    assert canaries_in("\n".join(host.said)) == []
 
 
 def test_an_image_that_cannot_be_pulled_leaves_the_old_version_serving(
@@ -170,6 +172,7 @@ def test_a_cut_network_is_noticed_in_time_and_the_next_run_converges(
     made = applications.bundle("1.5.0", "slow")
     host.said.clear()
     cut_at: list[float] = []
+    served: list[str] = []
 
     def cut() -> None:
         give_up = time.monotonic() + 30
@@ -177,6 +180,10 @@ def test_a_cut_network_is_noticed_in_time_and_the_next_run_converges(
             time.sleep(0.1)
         ends.append(fault({"cut_network": host.server.name}))
         cut_at.append(time.monotonic())
+        # The job goes on for longer than this.
+        for _ in range(3):
+            served.append(host.serves_itself(made))
+            time.sleep(1)
 
     ends: list[Callable[[], None]] = []
     thread = threading.Thread(target=cut)
@@ -185,6 +192,7 @@ def test_a_cut_network_is_noticed_in_time_and_the_next_run_converges(
         host.deploy(made)
     noticed = time.monotonic() - cut_at[0]
     thread.join()
+    assert [said.partition(" greeting")[0] for said in served] == ["version 1.0.0"] * 3
     assert noticed < 60
     assert "pulumi up" in error.value.remedy
     assert canaries_in(str(error.value)) == []
