@@ -195,9 +195,10 @@ leave_other_volume() {
     systemctl daemon-reload
 }
 
-mount_volume() {
-    leave_other_volume
-    if [ -z "$VOLUME_DEVICE" ]; then install -d /data; return; fi
+# Looked at before anything is stopped for it: a volume that is refused leaves the server as it was.
+check_volume() {
+    kind=none
+    [ -n "$VOLUME_DEVICE" ] || return 0
     waited=0
     while [ ! -b "$VOLUME_DEVICE" ]; do
         [ "$waited" -lt 60 ] || fail "the data volume $VOLUME_DEVICE is not attached to this server; \
@@ -207,9 +208,15 @@ next: look at the volume in the cloud's console and run 'pulumi up' again"
     done
     # A device is formatted only when two tools find nothing at all on it.
     if ! kind=$(blkid -p -o value -s TYPE "$VOLUME_DEVICE"); then kind=""; fi
+    [ -n "$kind" ] || [ -z "$(wipefs --noheadings "$VOLUME_DEVICE")" ] || fail "$VOLUME_DEVICE holds \
+something that is not a filesystem; it will not be formatted; next: look at it with 'wipefs $VOLUME_DEVICE'"
+}
+
+mount_volume() {
+    check_volume
+    leave_other_volume
+    if [ -z "$VOLUME_DEVICE" ]; then install -d /data; return; fi
     if [ -z "$kind" ]; then
-        [ -z "$(wipefs --noheadings "$VOLUME_DEVICE")" ] || fail "$VOLUME_DEVICE holds something that \
-is not a filesystem; it will not be formatted; next: look at it with 'wipefs $VOLUME_DEVICE'"
         say "the volume is empty: making a filesystem on it"
         mkfs.ext4 -q -m 1 "$VOLUME_DEVICE"
     fi

@@ -66,6 +66,9 @@ def test_a_volume_that_holds_something_unknown_is_never_formatted(host: Host, cl
         host.provision(volume_device=device)
     assert any("will not be formatted" in line for line in host.said), host.said
     assert host.run(f"head -c 1M {device} | sha256sum") == before
+    # Refused before anything was stopped for it: what runs on the volume it has goes on.
+    assert host.run("systemctl is-active docker") == "active"
+    assert host.run("cat /data/file") == "kept"
     created.volume.detach().wait_until_finished()
     created.volume.delete()
 
