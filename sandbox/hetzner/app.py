@@ -70,6 +70,8 @@ def create_app(
 
 def _route(gateway: Gateway, endpoint: Endpoint) -> Route:
     async def answer(request: Request) -> Response:
+        # For whoever looks at answers on their way out: which endpoint it was.
+        request.scope["template"] = endpoint.path
         return await gateway.answer(request, endpoint.handler)
 
     return Route("/v1" + endpoint.path, answer, methods=[endpoint.method])

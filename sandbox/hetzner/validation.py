@@ -25,13 +25,19 @@ class Violations:
         self._lock = Lock()
         self.checked = 0
         self.found: list[str] = []
+        self.answered: set[tuple[str, str, int]] = set()
+        """Method, path template and status of every kind of answer there was."""
 
-    def check(self, method: str, path: str, status: int, body: bytes) -> None:
-        """Look at one answer; `path` without /v1."""
+    def check(
+        self, method: str, path: str, status: int, body: bytes, template: str | None = None
+    ) -> None:
+        """Look at one answer; `path` and the endpoint's `template` without /v1."""
         problems = spec.answer_errors(method, path, status, json.loads(body) if body else None)
         lines = [f"{method} {path} {status}: {problem}" for problem in problems]
         with self._lock:
             self.checked += 1
+            if template is not None:
+                self.answered.add((method, template, status))
             self.found += lines
             if lines and self._log_file:
                 with self._log_file.open("a") as file:
@@ -62,7 +68,9 @@ class ValidationMiddleware:
                 parts.append(message.get("body", b""))
                 if not message.get("more_body"):
                     path = unquote(scope["path"]).removeprefix("/v1")
-                    self.violations.check(scope["method"], path, status, b"".join(parts))
+                    self.violations.check(
+                        scope["method"], path, status, b"".join(parts), scope.get("template")
+                    )
             await send(message)
 
         await self.app(scope, receive, watch)
