@@ -42,10 +42,12 @@ unit: setup ## The tests that need neither Docker nor the engine: seconds
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: setup ## ruff and mypy --strict
+lint: setup ## ruff, mypy --strict, and actionlint and zizmor over the workflows
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@set -- $(wildcard .github/workflows/*.yml); test $$# = 0 || .toolchain/bin/actionlint -shellcheck $(BIN)/shellcheck "$$@"
+	@set -- $(wildcard .github/workflows/*.yml action.yml); test $$# = 0 || $(BIN)/zizmor --quiet --offline "$$@"
 
 .PHONY: bench
 bench: setup ## Seconds and CPU of up, redeploy and destroy, against Compose by hand

@@ -85,9 +85,35 @@ PEBBLE = Target(
     "github.com/letsencrypt/pebble/v2/cmd/pebble",
     "10 seconds",
 )
+#: What runs and checks workflow files: a module of its own, which shares nothing with
+#: the engine, so that neither is built again when the other moves.
+WORKFLOWS = SOURCES / "actions"
+ACT = Target(
+    "act",
+    "act, which runs the sandbox's workflows",
+    "github.com/nektos/act",
+    "2 minutes",
+    WORKFLOWS,
+)
+EXPRESSIONS = Target(
+    "workflow-expressions",
+    "the evaluator of workflow expressions",
+    "./cmd/expressions",
+    "10 seconds",
+    WORKFLOWS,
+    ("cmd/expressions",),
+)
+ACTIONLINT = Target(
+    "actionlint",
+    "actionlint, which checks workflow files",
+    "github.com/rhysd/actionlint/cmd/actionlint",
+    "10 seconds",
+    WORKFLOWS,
+)
+SANDBOX = (PEBBLE, ACT, EXPRESSIONS, ACTIONLINT)
 #: A build that says nothing for longer looks as if it hung.
 SIGN_OF_LIFE_SECONDS = 20
-TARGETS = (ENGINE, LANGUAGE_HOST, *PLUGINS.values(), PEBBLE)
+TARGETS = (ENGINE, LANGUAGE_HOST, *PLUGINS.values(), *SANDBOX)
 
 
 def cache_root() -> Path:

@@ -34,7 +34,7 @@ def find_go(go_mod: Path) -> str:
     remedy = (
         f"Install {wanted} (https://go.dev/doc/install, or your distribution's `golang` package "
         "if it is new enough) and put it on PATH; or put a `pulumi` release on PATH, then "
-        "nothing but the sandbox's certificate authority is built."
+        "nothing but the sandbox's own programs is built."
     )
     go = shutil.which("go")
     if go is None:

@@ -124,7 +124,7 @@ def install(
         missing = _missing_plugins(installation, programs, report)
         targets += [build.PLUGINS[name] for name in missing]
         if sandbox:
-            targets.append(build.PEBBLE)
+            targets += build.SANDBOX
         built = build.build(targets, report)
         for name in missing:
             installation.link_plugin(name, built.pop(build.PLUGINS[name].name))
