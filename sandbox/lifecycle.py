@@ -24,7 +24,7 @@ from sandbox.hosts import container as description
 from sandbox.hosts import docker_daemon, images, network, package_sources
 from sandbox.hosts.docker_hosts import DockerHosts
 from sandbox.processes import Detached
-from sandbox.services import acme, hosts_file, registry, zones
+from sandbox.services import acme, hosts_file, registry, registry_tokens, zones
 from sandbox.services.authority import Authority
 from sandbox.store import Store
 
@@ -33,6 +33,7 @@ __all__ = ["Sandbox", "SandboxError"]
 ROOT = Path(__file__).resolve().parents[1]
 _HEALTH = f"http://127.0.0.1:{credentials.API_PORT}/_sandbox/health"
 _SERVE_SECONDS = 60.0  # servers that ran are started before the API answers
+_GITHUB_SECONDS = 30.0
 _PEBBLE_SECONDS = 15.0
 
 
@@ -47,6 +48,9 @@ class Sandbox:
         self.directory = directory.resolve()
         self._authority = Authority(self.directory / "ca")
         self._serve = Detached("serve", f"sandbox.serve\0--dir\0{self.directory}", self.directory)
+        self._github = Detached(
+            "github", f"sandbox.github.serve\0--dir\0{self.directory}", self.directory
+        )
         self._pebble = Detached("pebble", f"{self.directory}/run/pebble.json", self.directory)
 
     def up(self, report: Report = _silent) -> None:
@@ -58,7 +62,7 @@ class Sandbox:
         with alone.lock(self.directory, report):
             for part in ("ca", "logs", "run"):
                 (self.directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
-            users = credentials.ensure(self.directory)["registry"]
+            credentials.ensure(self.directory)
             self._authority.ensure()
             kept = network.guard(package_sources.from_this_machine().hosts())
             self._reserve(kept)
@@ -72,9 +76,10 @@ class Sandbox:
                 images.ensure(client, self.directory / "logs" / "images.log", report)
                 network.ensure(client, kept)
                 alone.refuse_taken_ports(self._ports())
-                registry.ensure(client, self._authority, [users["push"], users["pull"]])
+                registry.ensure(client, self._authority)
             self._start_pebble()
             self._start_serve(report)
+            self._start_github()
             self._trust_pebble()
             registry.wait(self._authority)
 
@@ -82,6 +87,7 @@ class Sandbox:
         """Stop everything that was started; servers, images and state are kept."""
         with alone.lock(self.directory, _silent):
             self._serve.stop()
+            self._github.stop()
             self._pebble.stop()
             if client := docker_daemon.connect():
                 with closing(client):
@@ -94,12 +100,14 @@ class Sandbox:
         """Start the API, DNS and metadata again, on the code as it is now."""
         with alone.lock(self.directory, _silent):
             self._serve.stop()
+            self._github.stop()
         self.up()
 
     def reset(self) -> None:
         """Forget everything but the images hosts are made from."""
         with alone.lock(self.directory, _silent):
             self._serve.stop()
+            self._github.stop()
             self._pebble.stop()
             if (self.directory / "ca").exists():
                 with closing(docker_daemon.ensure_running(self.directory, _silent)) as client:
@@ -107,9 +115,9 @@ class Sandbox:
             hosts_file.write({})
             network.unguard()
             docker_daemon.process(self.directory).stop(seconds=40)
-            for part in ("hosts", "volumes", "ca", "logs", "run"):
+            for part in ("hosts", "volumes", "ca", "logs", "run", "github"):
                 shutil.rmtree(self.directory / part, ignore_errors=True)
-            for pattern in ("cloud.db*", "credentials.json"):
+            for pattern in ("cloud.db*", "github.db*", "credentials.json"):
                 for path in self.directory.glob(pattern):
                     path.unlink()
 
@@ -136,10 +144,11 @@ class Sandbox:
                 "pid": self._serve.pid(),
                 "log": str(self._serve.log),
             },
+            "github": {"running": self._github.pid() is not None, "url": credentials.GITHUB_URL},
             "docker": {"running": client is not None},
             "acme": {"running": self._pebble.pid() is not None, "url": acme.DIRECTORY},
             "registry": {
-                "running": self._has_authority() and registry.answers(self._authority),
+                "running": self._serves() and registry.answers(self._authority),
                 "url": f"https://{registry.SERVER}",
             },
             "servers": servers,
@@ -177,11 +186,19 @@ class Sandbox:
     def _is_whole(self) -> bool:
         """Everything runs and answers, so that there is nothing to do."""
         return (
+            self._pebble.pid() is not None
+            and self._github.pid() is not None
+            and self._serves()
+            and registry.answers(self._authority)
+        )
+
+    def _serves(self) -> bool:
+        """Its process runs, and is of a version that gives out the registry's tokens."""
+        return (
             self._serve.pid() is not None
-            and self._pebble.pid() is not None
             and self._has_authority()
             and _is_healthy()
-            and registry.answers(self._authority)
+            and registry_tokens.answers(self._authority)
         )
 
     def _is_current(self) -> bool:
@@ -204,7 +221,7 @@ class Sandbox:
         self._pebble.start(command, acme.environment(), self.directory)
 
     def _start_serve(self, report: Report) -> None:
-        if self._serve.pid() is not None and _is_healthy():
+        if self._serves():
             return
         self._serve.stop()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -212,7 +229,7 @@ class Sandbox:
         self._serve.start(command, environment, ROOT)
         started, told = time.monotonic(), False
         while time.monotonic() < started + _SERVE_SECONDS:
-            if _is_healthy():
+            if self._serves():
                 return
             if self._serve.pid() is None:
                 break
@@ -223,6 +240,20 @@ class Sandbox:
         raise SandboxError(
             f"the cloud's API did not start. The end of {self._serve.log}:\n"
             f"{self._serve.last_words()}"
+        )
+
+    def _start_github(self) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        command = [sys.executable, "-m", "sandbox.github.serve", "--dir", str(self.directory)]
+        self._github.start(command, environment, ROOT)
+        give_up = time.monotonic() + _GITHUB_SECONDS
+        while time.monotonic() < give_up and self._github.pid() is not None:
+            if _is_healthy(f"{credentials.GITHUB_URL}/_sandbox/health"):
+                return
+            time.sleep(0.1)
+        raise SandboxError(
+            f"the sandbox's GitHub did not start. The end of {self._github.log}:\n"
+            f"{self._github.last_words()}"
         )
 
     def _trust_pebble(self) -> None:
@@ -250,9 +281,12 @@ class Sandbox:
             ports += [
                 ("127.0.0.1", credentials.API_PORT, socket.SOCK_STREAM),
                 (network.GATEWAY4, network.METADATA_PORT, socket.SOCK_STREAM),
+                (network.GATEWAY4, registry_tokens.PORT, socket.SOCK_STREAM),
                 (network.GATEWAY4, 53, socket.SOCK_STREAM),
                 (network.GATEWAY4, 53, socket.SOCK_DGRAM),
             ]
+        if self._github.pid() is None:
+            ports.append(("127.0.0.1", credentials.GITHUB_PORT, socket.SOCK_STREAM))
         if self._pebble.pid() is None:
             ports += [
                 (network.GATEWAY4, acme.PORT, socket.SOCK_STREAM),
@@ -261,9 +295,9 @@ class Sandbox:
         return ports
 
 
-def _is_healthy() -> bool:
+def _is_healthy(address: str = _HEALTH) -> bool:
     try:
-        return httpx.get(_HEALTH, timeout=5.0, trust_env=False).status_code == 200
+        return httpx.get(address, timeout=5.0, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
 

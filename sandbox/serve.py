@@ -7,9 +7,10 @@ import argparse
 import logging
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import docker
 import uvicorn
@@ -22,7 +23,7 @@ from sandbox.hetzner.resources.zones import new_zone
 from sandbox.hosts import container as description
 from sandbox.hosts import docker_daemon, network
 from sandbox.hosts.docker_hosts import DockerHosts
-from sandbox.services import dns_server, hosts_file, metadata, zones
+from sandbox.services import dns_server, hosts_file, metadata, registry, registry_tokens, zones
 from sandbox.services.authority import Authority
 from sandbox.store import Store
 
@@ -51,11 +52,13 @@ def run(directory: Path, *, validate: bool = False) -> None:
     client = docker_daemon.connect()
     if client is None:
         raise SystemExit("there is no Docker daemon to run servers on; run `flow sandbox up`")
-    hosts = DockerHosts(client, directory, Authority(directory / "ca").certificate.read_bytes())
+    authority = Authority(directory / "ca")
+    hosts = DockerHosts(client, directory, authority.certificate.read_bytes())
 
     # A server asks for names and metadata as it boots.
     stop_dns = dns_server.start((network.GATEWAY4, network.GATEWAY6), 53, store)
     _in_thread(_metadata_server(store).run)
+    _in_thread(_token_server(authority, known["registry"]).run)
     hosts.resume()
     for server in store.all("server"):
         note_power(store, hosts, server["id"])
@@ -98,6 +101,20 @@ def _metadata_server(store: Store) -> uvicorn.Server:
     config = uvicorn.Config(
         metadata.create_app(store), host=network.GATEWAY4, port=network.METADATA_PORT,
         log_level="warning", access_log=False,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def _token_server(authority: Authority, users: Mapping[str, Any]) -> uvicorn.Server:
+    certificate, key = registry_tokens.signing(authority)
+    app = registry_tokens.create_app(
+        registry_tokens.Accounts(registry_tokens.known_users(users)),
+        registry_tokens.Issuer(registry.SERVER, certificate, key),
+        registry.SERVER,
+    )
+    config = uvicorn.Config(
+        app, host=network.GATEWAY4, port=registry_tokens.PORT,
+        ssl_certfile=certificate, ssl_keyfile=key, log_level="warning", access_log=False,
     )  # fmt: skip
     return uvicorn.Server(config)
 

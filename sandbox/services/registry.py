@@ -1,8 +1,7 @@
 """The image registry: Debian's docker-registry in a container beside the servers.
 
-Two users, `push` and `pull`, so that a server's credential is not the one images
-are published with. A password file knows no rights, so `pull` could push, too;
-where that matters (a registry of your own) the registry's tokens say more.
+It knows no users: who has no token is sent to the service that signs them
+(`registry_tokens`), as ghcr.io does, and a token says what its bearer may do.
 """
 
 import contextlib
@@ -12,8 +11,8 @@ import secrets
 import ssl
 import time
 from pathlib import Path
+from typing import Any
 
-import bcrypt
 import docker
 import httpx
 import yaml
@@ -21,6 +20,7 @@ from docker.errors import APIError, NotFound
 
 from sandbox.hosts import container as description
 from sandbox.hosts import images, network
+from sandbox.services import registry_tokens
 from sandbox.services.authority import Authority
 
 SERVER = "registry.sandbox.test"
@@ -35,11 +35,8 @@ class RegistryError(RuntimeError):
     """The registry does not answer."""
 
 
-def ensure(client: docker.DockerClient, authority: Authority, users: list[dict[str, str]]) -> None:
-    """Run the registry and have this machine's Docker trust it.
-
-    users  each with `username` and `password`
-    """
+def ensure(client: docker.DockerClient, authority: Authority) -> None:
+    """Run the registry and have this machine's Docker trust it."""
     pem = authority.certificate.read_bytes()
     if not _DOCKER_TRUST.exists() or _DOCKER_TRUST.read_bytes() != pem:
         _DOCKER_TRUST.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +45,10 @@ def ensure(client: docker.DockerClient, authority: Authority, users: list[dict[s
         found = client.containers.get(CONTAINER)
     except NotFound:
         found = None
-    # Made for other passwords or another authority: a sandbox's folder was removed by hand.
-    inputs = hashlib.sha256(pem + json.dumps(users).encode()).hexdigest()[:16]
+    # Made for another authority (a sandbox's folder was removed by hand), or by an older version.
+    believed = registry_tokens.signing(authority)[0].read_bytes()
+    made_of = pem + believed + json.dumps(_settings()).encode()
+    inputs = hashlib.sha256(made_of).hexdigest()[:16]
     if found is not None and found.labels.get(_LABEL) != inputs:
         found.remove(force=True)
         found = None
@@ -58,7 +57,7 @@ def ensure(client: docker.DockerClient, authority: Authority, users: list[dict[s
         found = None
     if found is None:
         description.make(client, CONTAINER, _config(inputs))
-        client.api.put_archive(CONTAINER, "/", _files(authority, users))
+        client.api.put_archive(CONTAINER, "/", _files(authority))
         found = client.containers.get(CONTAINER)
     if found.status != "running":
         try:
@@ -81,7 +80,10 @@ def wait(authority: Authority) -> None:
 
 
 def answers(authority: Authority) -> bool:
-    """Whether the registry asks for a password, as it should."""
+    """Whether the registry asks for a token, as it should.
+
+    One that an older version made asks for a password, and is none.
+    """
     if not network.exists():
         return False
     try:
@@ -93,7 +95,8 @@ def answers(authority: Authority) -> bool:
         )
     except httpx.HTTPError:
         return False
-    return reply.status_code == 401
+    challenge = reply.headers.get("www-authenticate", "")
+    return reply.status_code == 401 and f'realm="{registry_tokens.REALM}"' in challenge
 
 
 def stop(client: docker.DockerClient) -> None:
@@ -129,35 +132,42 @@ def _config(inputs: str) -> dict[str, object]:
     }
 
 
-def _files(authority: Authority, users: list[dict[str, str]]) -> bytes:
-    certificate, key = authority.issue(SERVER, (network.REGISTRY4,))
-    config = {
+def _settings() -> dict[str, Any]:
+    return {
         "version": "0.1",
         "log": {"level": "warn"},
         "storage": {
             "filesystem": {"rootdirectory": "/var/lib/registry"},
             "delete": {"enabled": True},
         },
-        "auth": {"htpasswd": {"realm": SERVER, "path": "/etc/registry/htpasswd"}},
+        "auth": {
+            "token": {
+                "realm": registry_tokens.REALM,
+                "service": SERVER,
+                "issuer": registry_tokens.NAME,
+                # The one certificate, not the authority: no other service's key signs tokens.
+                "rootcertbundle": "/etc/registry/tokens.pem",
+            }
+        },
         "http": {
             "addr": ":443",
             "host": f"https://{SERVER}",
-            "secret": secrets.token_hex(16),
             "tls": {
                 "certificate": "/etc/registry/certificate.pem",
                 "key": "/etc/registry/key.pem",
             },
         },
     }
-    lines = [
-        f"{user['username']}:"
-        f"{bcrypt.hashpw(user['password'].encode(), bcrypt.gensalt(rounds=5)).decode()}\n"
-        for user in users
-    ]
+
+
+def _files(authority: Authority) -> bytes:
+    certificate, key = authority.issue(SERVER, (network.REGISTRY4,))
+    settings = _settings()
+    settings["http"]["secret"] = secrets.token_hex(16)
     return description.archive(
         {
-            "etc/registry/config.yml": yaml.safe_dump(config).encode(),
-            "etc/registry/htpasswd": "".join(lines).encode(),
+            "etc/registry/config.yml": yaml.safe_dump(settings).encode(),
+            "etc/registry/tokens.pem": registry_tokens.signing(authority)[0].read_bytes(),
             "etc/registry/certificate.pem": certificate.read_bytes(),
             "etc/registry/key.pem": key.read_bytes(),
         }

@@ -20,6 +20,7 @@ SERVICES = {
     "acme.sandbox.test": network.GATEWAY4,
     "dns.sandbox.test": network.GATEWAY4,
     "registry.sandbox.test": network.REGISTRY4,
+    "registry-token.sandbox.test": network.GATEWAY4,
 }
 _SERVICE_TTL = 60
 _LONGEST_CHAIN = 8
