@@ -10,6 +10,10 @@ from sandbox.services import acme, registry
 
 API_PORT = 7080
 ENDPOINT = f"http://127.0.0.1:{API_PORT}/v1"
+GITHUB_PORT = 7090
+GITHUB_URL = f"http://127.0.0.1:{GITHUB_PORT}"
+# Who is there from the beginning (sandbox/github/seeds.py says what they may).
+PEOPLE = ("maintainer", "developer", "reviewer", "outsider")
 # Each project has the zone a team would give it.
 ZONES = {
     "prod": "example.test",
@@ -21,11 +25,14 @@ ZONES = {
 def ensure(directory: Path) -> dict[str, Any]:
     """The content of credentials.json, written when it is not there."""
     file = directory / "credentials.json"
-    if not file.exists():
+    made = _new(directory)
+    known = json.loads(file.read_text()) if file.exists() else {}
+    # A sandbox of an older version gets what has been added since.
+    if made.keys() - known.keys():
         new = file.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as output:
-            json.dump(_new(directory), output, indent=2)
+            json.dump({**made, **known}, output, indent=2)
         new.rename(file)
     return read(directory)
 
@@ -47,6 +54,11 @@ def _new(directory: Path) -> dict[str, Any]:
             for name in ZONES
         },
         "registry": {"server": registry.SERVER, "push": user("push"), "pull": user("pull")},
+        "github": {
+            "url": GITHUB_URL,
+            "api": f"{GITHUB_URL}/api/v3",
+            "users": {login: {"token": f"ghp_{secrets.token_hex(20)}"} for login in PEOPLE},
+        },
         "acme": {"directory": acme.DIRECTORY},
         "ca": str(directory / "ca" / "ca.pem"),
         "trust": str(directory / "ca" / "trust.pem"),

@@ -1,0 +1,182 @@
+"""Who may do what: tokens, the permissions they carry, and the roles of people.
+
+A token is of one of three kinds. A person's (`classic`: all that the person may; `fine_grained`:
+only its permissions, in its repositories), a workflow run's GITHUB_TOKEN (`workflow`: one
+repository, the job's permissions), and an app installation's (`installation`).
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sandbox.github.errors import GithubError, not_found
+from sandbox.store import Record, Store
+
+ROLES = ("none", "read", "triage", "write", "maintain", "admin")
+_PREFIX = {
+    "classic": "ghp_",
+    "fine_grained": "github_pat_",
+    "workflow": "ghs_",
+    "installation": "ghs_",
+}
+# What a person needs to be for it; reading takes `read`, any other writing takes `write`.
+_ADMINISTRATIVE = frozenset({"administration", "environments", "secrets", "variables"})
+_REFUSAL = {
+    "fine_grained": "Resource not accessible by personal access token",
+    "workflow": "Resource not accessible by integration",
+    "installation": "Resource not accessible by integration",
+}
+_LEVELS = {"none": 0, "read": 1, "write": 2, "admin": 3}
+BOT = "github-actions[bot]"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls. `login` is the person's, the app's bot's, or "" for nobody.
+
+    permissions   {"contents": "write"} of a token that is limited to them; None: all the person's
+    repositories  full names the token reaches; None: every one the person does
+    """
+
+    login: str
+    kind: str
+    permissions: Mapping[str, str] | None = None
+    repositories: tuple[str, ...] | None = None
+    token_id: str = ""
+
+    @property
+    def is_workflow(self) -> bool:
+        """A run's own GITHUB_TOKEN: what it makes starts no workflow."""
+        return self.kind == "workflow"
+
+
+NOBODY = Caller("", "anonymous")
+
+
+class Tokens:
+    """Makes tokens and finds their callers; only their hashes are kept."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def mint(
+        self,
+        login: str,
+        kind: str = "classic",
+        *,
+        permissions: Mapping[str, str] | None = None,
+        repositories: Sequence[str] | None = None,
+        expires: float | None = None,
+        token: str | None = None,
+    ) -> str:
+        """A new token, or the given one; `expires` in epoch seconds of the sandbox's clock."""
+        value = token or _PREFIX[kind] + secrets.token_hex(20)
+        if self._store.get("token", _digest(value)) is None:
+            record = {
+                "id": _digest(value),
+                "login": login,
+                "kind": kind,
+                "permissions": None if permissions is None else dict(permissions),
+                "repositories": None if repositories is None else list(repositories),
+                "expires": expires,
+            }
+            self._store.add("token", "", record)
+        return value
+
+    def revoke(self, token: str) -> None:
+        """From now on it is a bad credential."""
+        self._store.remove("token", _digest(token))
+
+    def caller(self, token: str | None) -> Caller:
+        """Whose token it is; nobody's without one. Raises 401 for one that is not known."""
+        if not token:
+            return NOBODY
+        record = self._store.get("token", _digest(token))
+        expired = record and record["expires"] and record["expires"] < self._store.now()
+        if record is None or expired:
+            raise GithubError(401, "Bad credentials")
+        repositories = record["repositories"]
+        return Caller(
+            record["login"],
+            record["kind"],
+            record["permissions"],
+            None if repositories is None else tuple(repositories),
+            record["id"],
+        )
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def role(store: Store, caller: Caller, repository: Record) -> str:
+    """The caller's role in a repository: of a person, of a token's reach."""
+    full_name = repository["full_name"]
+    if caller.repositories is not None and full_name not in caller.repositories:
+        return "none" if repository["private"] else "read"
+    if caller.kind in ("workflow", "installation"):
+        return "admin"  # its permissions alone decide
+    found = "none" if repository["private"] else "read"
+    if caller.login:
+        organisation = store.get("organization", repository["owner"])
+        if caller.login == repository["owner"]:
+            return "admin"
+        if organisation and organisation["members"].get(caller.login) == "admin":
+            return "admin"
+        given = repository["collaborators"].get(caller.login)
+        if given and ROLES.index(given) > ROLES.index(found):
+            found = given
+    return found
+
+
+def check(
+    store: Store, caller: Caller, repository: Record | None, permission: str, needed: str = ""
+) -> None:
+    """Raise GitHub's refusal unless the caller may; 404 for what it may not even see.
+
+    permission  `contents:write`, or "" for what any token may
+    needed      the role, where it is not the permission's usual one
+    """
+    name, _, level = permission.partition(":")
+    if repository is not None:
+        has = role(store, caller, repository)
+        if has == "none":
+            raise not_found()
+        if not needed:
+            needed = "read"
+            if level == "write":
+                needed = "admin" if name in _ADMINISTRATIVE else "write"
+            elif name in _ADMINISTRATIVE - {"environments"} and name != "administration":
+                needed = "write"
+        if ROLES.index(has) < ROLES.index(needed):
+            if needed == "admin":
+                raise GithubError(403, "Must have admin rights to Repository.")
+            raise GithubError(403, f"Must have {needed} access to Repository.")
+    if not permission:
+        return
+    if level == "write" and not caller.login:
+        raise GithubError(401, "Requires authentication")
+    if caller.permissions is not None and name != "metadata":
+        granted = caller.permissions.get(name, "none")
+        public = repository is not None and not repository["private"]
+        readable = public and level == "read" and name not in _ADMINISTRATIVE
+        if _LEVELS[granted] < _LEVELS[level] and not readable:
+            headers = {"X-Accepted-GitHub-Permissions": f"{name}={level}"}
+            raise GithubError(403, _REFUSAL[caller.kind], headers=headers)
+
+
+def token_of(header: str | None) -> str | None:
+    """The token in an Authorization header: `token x`, `Bearer x`, or Basic's password."""
+    scheme, _, value = (header or "").partition(" ")
+    if scheme.lower() in ("token", "bearer"):
+        return value.strip() or None
+    if scheme.lower() == "basic":
+        try:
+            user, _, password = base64.b64decode(value).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise GithubError(401, "Bad credentials") from None
+        return password or user or None
+    return None

@@ -1,0 +1,65 @@
+"""People and organisations: who they are, and how the API shows them."""
+
+from typing import Any
+
+from sandbox.github.hub import Hub
+from sandbox.store import Record
+
+
+def user(hub: Hub, login: str, name: str = "") -> Record:
+    """The user of that name, made when there is none."""
+    for found in hub.store.all("user"):
+        if found["login"] == login:
+            return found
+    record = {
+        "login": login,
+        "name": name or login.capitalize(),
+        "email": f"{login}@users.noreply.github.test",
+        "created_at": hub.now(),
+    }
+    return hub.store.add("user", "", record)
+
+
+def organization(hub: Hub, login: str, members: dict[str, str]) -> Record:
+    """The organisation of that name, made when there is none; `members`: login → admin|member."""
+    for found in hub.store.all("organization"):
+        if found["login"] == login:
+            return found
+    record = {"login": login, "name": login, "members": members, "created_at": hub.now()}
+    return hub.store.add("organization", "", record)
+
+
+def simple(hub: Hub, login: str) -> dict[str, Any]:
+    """The short form in which a person or organisation stands in other answers.
+
+    A bot's login (`github-actions[bot]`) is nobody's record, and is shown all the same.
+    """
+    kind, number = "User", 41898282
+    for record_kind in ("user", "organization"):
+        for record in hub.store.all(record_kind):
+            if record["login"] == login:
+                number = record["id"]
+                kind = "User" if record_kind == "user" else "Organization"
+    if login.endswith("[bot]"):
+        kind = "Bot"
+    address = f"{hub.api}/users/{login}"
+    return {
+        "login": login,
+        "id": number,
+        "node_id": f"U_{number}",
+        "avatar_url": f"{hub.url}/avatars/{login}",
+        "gravatar_id": "",
+        "url": address,
+        "html_url": f"{hub.url}/{login}",
+        "followers_url": f"{address}/followers",
+        "following_url": f"{address}/following{{/other_user}}",
+        "gists_url": f"{address}/gists{{/gist_id}}",
+        "starred_url": f"{address}/starred{{/owner}}{{/repo}}",
+        "subscriptions_url": f"{address}/subscriptions",
+        "organizations_url": f"{address}/orgs",
+        "repos_url": f"{address}/repos",
+        "events_url": f"{address}/events{{/privacy}}",
+        "received_events_url": f"{address}/received_events",
+        "type": kind,
+        "site_admin": False,
+    }

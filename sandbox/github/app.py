@@ -1,0 +1,57 @@
+"""The GitHub of the sandbox as a Starlette application."""
+
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from sandbox.github import control
+from sandbox.github.errors import not_found
+from sandbox.github.gateway import PREFIX, Gateway
+from sandbox.github.git_http import GitHttp
+from sandbox.github.hub import Hub
+from sandbox.github.routing import Endpoint, collect
+from sandbox.store import Store
+
+
+def create_app(store: Store, folder: Path, url: str) -> Starlette:
+    """The API under /api/v3, git under /<owner>/<name>.git, the sandbox's own under /_sandbox.
+
+    `folder` holds the repositories and the runs' logs; `url` is where people find it.
+    """
+    hub = Hub(store, folder, url)
+    gateway = Gateway(hub)
+    git = GitHttp(hub)
+    app = Starlette(
+        routes=[
+            *control.routes(hub),
+            *(_route(gateway, endpoint) for endpoint in collect()),
+            Route(PREFIX + "/{rest:path}", _unknown_path, methods=_METHODS),
+            Route("/{owner}/{repo}/info/refs", git.references, methods=["GET"]),
+            Route("/{owner}/{repo}/{service}", git.exchange, methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: _unknown},
+    )
+    app.state.hub = hub
+    return app
+
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def _route(gateway: Gateway, endpoint: Endpoint) -> Route:
+    async def answer(request: Request) -> Response:
+        return await gateway.answer(request, endpoint)
+
+    return Route(PREFIX + endpoint.path, answer, methods=[endpoint.method])
+
+
+async def _unknown_path(_request: Request) -> Response:
+    return JSONResponse(not_found().body(), 404)
+
+
+async def _unknown(_request: Request, _error: Exception) -> Response:
+    return JSONResponse(not_found().body(), 404)

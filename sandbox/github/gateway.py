@@ -1,0 +1,87 @@
+"""From an HTTP request to a resource's handler and back.
+
+In this order: what is set to go wrong, whose token it is, which repository the path names and
+whether the caller may, and then the handler, in one transaction of the store and away from the
+event loop. Workflows are told of what happened once the transaction is written.
+"""
+
+import asyncio
+import json
+from typing import Any
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sandbox.github import access
+from sandbox.github.call import Call
+from sandbox.github.errors import GithubError
+from sandbox.github.faults import LIMIT
+from sandbox.github.hub import Hub
+from sandbox.github.routing import Answer, Endpoint
+
+PREFIX = "/api/v3"
+
+
+class Gateway:
+    """Makes an endpoint of each handler."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def answer(self, request: Request, endpoint: Endpoint) -> Response:
+        """Answer one request under /api/v3."""
+        headers = {
+            "x-ratelimit-limit": str(LIMIT),
+            "x-ratelimit-remaining": str(LIMIT - 1),
+            "x-ratelimit-reset": str(int(self._hub.store.now()) + 3600),
+            "x-ratelimit-resource": "core",
+            "x-github-media-type": "github.v3; format=json",
+        }
+        try:
+            path = request.url.path.removeprefix(PREFIX)
+            delay = self._hub.faults.strike(request.method, path)
+            if delay:
+                await asyncio.sleep(delay)
+            body = self._body(await request.body())
+            caller = self._hub.tokens.caller(access.token_of(request.headers.get("Authorization")))
+            call = Call(
+                hub=self._hub,
+                caller=caller,
+                path=path,
+                params={name: str(value) for name, value in request.path_params.items()},
+                query=request.query_params.multi_items(),
+                body=body,
+                permission=endpoint.permission,
+            )
+            answer = await to_thread.run_sync(self._work, call, endpoint)
+        except GithubError as error:
+            return JSONResponse(error.body(), error.status, {**headers, **error.headers})
+        headers = {**headers, **answer.headers}
+        if answer.body is None:
+            return Response(status_code=answer.status, headers=headers)
+        if isinstance(answer.body, bytes):
+            return Response(answer.body, answer.status, headers)
+        return JSONResponse(answer.body, answer.status, headers)
+
+    def _work(self, call: Call, endpoint: Endpoint) -> Answer:
+        with self._hub.store.transaction():
+            if {"owner", "repo"} <= call.params.keys():
+                call.found = self._hub.repository(call.params["owner"], call.params["repo"])
+            elif "repository_id" in call.params:
+                call.found = self._hub.repository_by_id(call.params["repository_id"])
+            access.check(
+                self._hub.store, call.caller, call.found, endpoint.permission, endpoint.role
+            )
+            answer = endpoint.handler(call)
+        self._hub.publish(call.events)
+        return answer
+
+    @staticmethod
+    def _body(raw: bytes) -> dict[str, Any]:
+        try:
+            body = json.loads(raw) if raw else {}
+        except ValueError:
+            raise GithubError(400, "Problems parsing JSON") from None
+        # Some endpoints take a bare list (labels of an issue).
+        return body if isinstance(body, dict) else {"": body}

@@ -1,0 +1,96 @@
+"""A push: whether it may be, and what is told of it.
+
+Which refs move is checked by the rules of the repository (resources/rulesets.py keeps them);
+that a branch goes forward only can be told by git alone, once it has the new commits: a hook in
+the repository does, by the list of refs it is given in its environment.
+"""
+
+import logging
+from typing import Any
+
+from sandbox.github.access import Caller
+from sandbox.github.errors import GithubError
+from sandbox.github.git import NONE
+from sandbox.github.hub import Event, Hub
+from sandbox.store import Record
+
+log = logging.getLogger(__name__)
+
+_PACKET = 4
+
+
+def updates(body: bytes) -> list[tuple[str, str, str]]:
+    """(old, new, ref) of each ref a push asks to move; from the head of its pkt-lines."""
+    found, at = [], 0
+    while at + _PACKET <= len(body):
+        size = int(body[at : at + _PACKET], 16)
+        if size == 0:
+            break
+        line = body[at + _PACKET : at + size].split(b"\0")[0].rstrip(b"\n")
+        words = line.decode("utf-8", "surrogateescape").split(" ", 2)
+        if len(words) == 3:
+            found.append((words[0], words[1], words[2]))
+        at += size
+    return found
+
+
+def prepare(hub: Hub, repository: Record, caller: Caller, body: bytes) -> dict[str, str]:
+    """Check what a push asks for; what the repository's hook needs in its environment.
+
+    Raises GithubError 403 for one that may not be.
+    """
+    log.debug("%s pushes to %s of %s", caller.login, repository["full_name"], hub.url)
+    for _old, _new, ref in updates(body):
+        if not ref.startswith(("refs/heads/", "refs/tags/", "refs/notes/")):
+            raise GithubError(403, f"deny updating a hidden ref: {ref}")
+    return {}
+
+
+def finish(hub: Hub, repository: Record, caller: Caller, before: dict[str, str]) -> None:
+    """Tell of what a push has changed: one event a ref."""
+    after = hub.git(repository).refs("refs/")
+    changed = [
+        ref for ref in sorted(before.keys() | after.keys()) if before.get(ref) != after.get(ref)
+    ]
+    events: list[Event] = []
+    with hub.store.transaction():
+        for ref in changed:
+            events += moved(
+                hub, repository, caller, ref, before.get(ref, NONE), after.get(ref, NONE)
+            )
+    hub.publish(events)
+
+
+def moved(
+    hub: Hub, repository: Record, caller: Caller, ref: str, old: str, new: str
+) -> list[Event]:
+    """The events of a ref that moved; whoever moves one through the API tells them, too."""
+    if not ref.startswith(("refs/heads/", "refs/tags/")):
+        return []
+    hub.store.change("repository", repository["id"], pushed_at=hub.now())
+    kind = "branch" if ref.startswith("refs/heads/") else "tag"
+    short = ref.split("/", 2)[2]
+    default = f"refs/heads/{repository['default_branch']}"
+    git = hub.git(repository)
+    told: list[Event] = []
+    common: dict[str, Any] = {"ref": short, "ref_type": kind, "pusher_type": "user"}
+    if new == NONE:
+        # It runs on the default branch: what is deleted has no files any more.
+        head = git.resolve(repository["default_branch"]) or NONE
+        return [hub.event(caller, repository, "delete", ref=default, sha=head, payload=common)]
+    if old == NONE:
+        payload = {**common, "master_branch": repository["default_branch"]}
+        told.append(hub.event(caller, repository, "create", ref=ref, sha=new, payload=payload))
+    commit = git.resolve(new) or new
+    payload = {
+        "ref": ref,
+        "before": old,
+        "after": new,
+        "created": old == NONE,
+        "deleted": False,
+        "forced": old != NONE and not git.is_ancestor(old, commit),
+        "head_commit": {"id": commit, "message": git.commit(commit).message},
+        "pusher": {"name": caller.login},
+    }
+    told.append(hub.event(caller, repository, "push", ref=ref, sha=commit, payload=payload))
+    return told
