@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from flow import terminal
-from flow.commands import rehearse, sandbox
+from flow.commands import build, deploy, rehearse, sandbox
 from flow.errors import FlowError
 
 app = typer.Typer(
@@ -25,8 +26,19 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals hold tokens
 )
-app.add_typer(sandbox.app, name="sandbox")
-app.command("rehearse")(rehearse.rehearse)
+# In the order --help shows them; a new command or group is one more line.
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "build": build.build,
+    "deploy": deploy.deploy,
+    "rehearse": rehearse.rehearse,
+}
+GROUPS: dict[str, typer.Typer] = {
+    "sandbox": sandbox.app,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def _terminated(signum: int, _frame: FrameType | None) -> NoReturn:

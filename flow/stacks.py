@@ -1,118 +1,21 @@
-"""Stacks through Pulumi's Automation API; the only module that imports it.
-
-The engine runs in a process group of its own and is told to stop by exactly one
-SIGINT: the SDK's own runner would leave it running at a signal to us, and a
-terminal's Ctrl-C would reach it twice, which makes it quit without tidying.
-"""
+"""Stacks through Pulumi's Automation API; it and engine.py alone import that."""
 
 from __future__ import annotations
 
-import os
+import json
 import re
-import signal
-import subprocess
-import threading
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+import yaml
 from pulumi import automation
 
+from flow.engine import Engine, OnLine
 from flow.errors import FlowError
-
-# After a first SIGINT the engine finishes the step it is in; a server's creation
-# can take minutes, and cutting it off there is what leaves things behind.
-STOP_SECONDS = 300.0
-
-OnLine = Callable[[str], Any]
-
-
-class Engine(automation.PulumiCommand):
-    """The Pulumi CLI, run so that stopping us stops it cleanly."""
-
-    def run(
-        self,
-        args: list[str],
-        cwd: str,
-        additional_env: Mapping[str, str],
-        on_output: OnLine | None = None,
-        on_error: OnLine | None = None,
-    ) -> automation.CommandResult:
-        """As the SDK's: a non-zero exit raises automation.CommandError."""
-        return self.run_with_input(args, cwd, additional_env, None, on_output, on_error)
-
-    def run_with_input(
-        self,
-        args: list[str],
-        cwd: str,
-        additional_env: Mapping[str, str],
-        given: str | None,
-        on_output: OnLine | None = None,
-        on_error: OnLine | None = None,
-    ) -> automation.CommandResult:
-        """`given` goes to standard input, as secrets must: `ps` shows arguments."""
-        environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
-        process = subprocess.Popen(
-            [self.command, "--non-interactive", *args],
-            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-        outputs: list[str] = []
-        errors: list[str] = []
-        readers = [
-            _reader(process.stdout, outputs, on_output),
-            _reader(process.stderr, errors, on_error),
-        ]
-        try:
-            if given is not None and process.stdin:
-                process.stdin.write(given)
-                process.stdin.close()
-            for reader in readers:
-                reader.join()
-            code = process.wait()
-        except BaseException:
-            _stop(process)
-            for reader in readers:
-                reader.join(5)
-            raise
-        result = automation.CommandResult("\n".join(outputs), "\n".join(errors), code)
-        if code != 0:
-            raise automation.errors.create_command_error(result)
-        return result
-
-
-def _reader(stream: IO[str] | None, lines: list[str], callback: OnLine | None) -> threading.Thread:
-    def read() -> None:
-        with stream or StringIO() as stream_:
-            for line in stream_:
-                lines.append(line.rstrip())
-                if callback:
-                    callback(lines[-1])
-
-    thread = threading.Thread(target=read, daemon=True)
-    thread.start()
-    return thread
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """Ask the engine to stop; end its whole group when it does not in STOP_SECONDS."""
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOP_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        # A second Ctrl-C means now.
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
 
 
 @dataclass(frozen=True)
@@ -128,6 +31,13 @@ class Result:
         return sum(n for kind, n in self.changes.items() if kind not in ("same", "read"))
 
 
+class _Workspace(automation.LocalWorkspace):
+    """A folder in which no operation leaves its stack selected: each names its own."""
+
+    def select_stack(self, stack_name: str) -> None:
+        """Nothing: an operation on a stack that does not exist says so itself."""
+
+
 class Stacks:
     """The stacks of one project folder.
 
@@ -140,7 +50,7 @@ class Stacks:
             raise FlowError(f"no Pulumi engine at {pulumi}", "make setup")
         # The toolchain has pinned or checked the version.
         self._engine = Engine(root=str(pulumi.parent.parent), skip_version_check=True)
-        self._workspace = automation.LocalWorkspace(
+        self._workspace = _Workspace(
             work_dir=str(folder), env_vars=dict(environment), pulumi_command=self._engine
         )
 
@@ -169,31 +79,47 @@ class Stacks:
         except automation.CommandError as error:
             raise FlowError(f"cannot set {key} of {stack}: {error}") from error
 
-    def up(self, name: str, on_line: OnLine | None = None, version: str | None = None) -> Result:
+    def up(
+        self,
+        name: str,
+        on_line: OnLine | None = None,
+        version: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Result:
         """Create or update what the stack describes.
 
-        version  the application's version to deploy. Given for this run only, as a release
-                 does it: the stack's file does not pin it, so the next `up` without one keeps
-                 what runs.
+        version   the application's version to deploy. Given for this run only, as a release
+                  does it: the stack's file does not pin it, so the next `up` without one keeps
+                  what runs.
+        settings  more settings of the project that hold for this run only
         """
+        wanted = {**(settings or {}), **({} if version is None else {"version": version})}
         stack = self._select(name)
-        if version is not None:
-            stack.set_config("version", automation.ConfigValue(version))
-        try:
+        with self._run_settings(name, wanted) as file:
             return self._operation(
-                name, lambda: stack.up(on_output=on_line, show_secrets=False, color="never")
+                name,
+                lambda: stack.up(
+                    on_output=on_line, show_secrets=False, color="never", config_file=file
+                ),
             )
-        finally:
-            if version is not None:
-                stack.remove_config("version")
 
-    def preview(self, name: str) -> Result:
-        """Say what an `up` would do."""
+    def preview(
+        self,
+        name: str,
+        on_line: OnLine | None = None,
+        version: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Say what an `up` with the same arguments would do."""
+        wanted = {**(settings or {}), **({} if version is None else {"version": version})}
         stack = self._select(name)
-        try:
-            result = stack.preview(color="never")
-        except automation.CommandError as error:
-            raise FlowError(_cause(error), f"pulumi preview -s {name} --diff") from error
+        with self._run_settings(name, wanted) as file:
+            try:
+                result = stack.preview(color="never", on_output=on_line, config_file=file)
+            except automation.StackNotFoundError as error:
+                raise _no_stack(name) from error
+            except automation.CommandError as error:
+                raise FlowError(_cause(error), f"pulumi preview -s {name} --diff") from error
         return Result(_counts(result.change_summary), result.stdout)
 
     def refresh(self, name: str, on_line: OnLine | None = None) -> Result:
@@ -223,13 +149,55 @@ class Stacks:
 
     def outputs(self, name: str) -> dict[str, Any]:
         """The stack's outputs. Secrets among them are in clear: print none of it whole."""
-        return {key: output.value for key, output in self._select(name).outputs().items()}
+        try:
+            return {key: output.value for key, output in self._select(name).outputs().items()}
+        except automation.StackNotFoundError as error:
+            raise _no_stack(name) from error
+
+    def state(self, name: str) -> dict[str, Any]:
+        """The stack's state as the engine exports it, secrets in clear: print none of it whole.
+
+        One command, where the outputs alone take two.
+        """
+        try:
+            result = self._engine.run(
+                ["stack", "export", "--show-secrets", "--stack", name],
+                self._workspace.work_dir,
+                self._workspace.env_vars,
+            )
+        except automation.StackNotFoundError as error:
+            raise _no_stack(name) from error
+        except automation.CommandError as error:
+            raise FlowError(f"the state of {name} cannot be read: {_cause(error)}") from error
+        found: dict[str, Any] = json.loads(result.stdout).get("deployment") or {}
+        return found
+
+    @contextmanager
+    def _run_settings(self, name: str, changes: Mapping[str, Any]) -> Iterator[str | None]:
+        """A stack file that is the stack's own with `changes`; None where there are none.
+
+        A copy in a folder of its own: whatever ends the run, the team's file is as it was, and
+        two runs do not see each other's.
+        """
+        if not changes:
+            yield None
+            return
+        own = Path(self._workspace.work_dir) / f"Pulumi.{name}.yaml"
+        content = (yaml.safe_load(own.read_text()) if own.exists() else None) or {}
+        space = self._workspace.project_settings().name
+        config = {
+            key: value
+            for key, value in (content.get("config") or {}).items()
+            if str(key).removeprefix(f"{space}:") not in changes
+        }
+        config |= {f"{space}:{key}": value for key, value in changes.items()}
+        with tempfile.TemporaryDirectory(prefix="deployment-flow-") as folder:
+            file = Path(folder) / own.name
+            file.write_text(yaml.safe_dump({**content, "config": config}))
+            yield str(file)
 
     def _select(self, name: str) -> automation.Stack:
-        try:
-            return automation.Stack.select(name, self._workspace)
-        except automation.StackNotFoundError as error:
-            raise FlowError(f"there is no stack {name}", f"pulumi stack init {name}") from error
+        return automation.Stack.select(name, self._workspace)
 
     def _operation(
         self,
@@ -240,6 +208,8 @@ class Stacks:
     ) -> Result:
         try:
             result = operate()
+        except automation.StackNotFoundError as error:
+            raise _no_stack(name) from error
         except automation.ConcurrentUpdateError as error:
             raise FlowError(
                 f"another update of {name} is running, or one was killed: {_cause(error)}",
@@ -251,6 +221,10 @@ class Stacks:
                 f"put the cause right and run pulumi up -s {name} again: it goes on from here",
             ) from error
         return Result(_counts(result.summary.resource_changes or {}), result.stdout)
+
+
+def _no_stack(name: str) -> FlowError:
+    return FlowError(f"there is no stack {name}", f"pulumi stack init {name}")
 
 
 def _counts(changes: Mapping[Any, int]) -> dict[str, int]:

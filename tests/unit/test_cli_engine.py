@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from flow import stacks
+from flow import engine as flow_engine
+from flow.engine import Engine
 from flow.errors import FlowError
-from flow.stacks import Engine, Result, Stacks
+from flow.stacks import Result, Stacks, _cause
 
 FAKE = """#!{python}
 import os, signal, sys, time
@@ -99,7 +100,7 @@ open("stopped", "w").write(str(len(got)))
 def test_an_engine_that_does_not_stop_is_ended(
     engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacks, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(flow_engine, "STOP_SECONDS", 0.3)
     made = engine(
         """
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -166,4 +167,4 @@ Resources:
 def test_a_failure_is_told_in_the_lines_that_say_why(said: str, cause: str) -> None:
     failed = automation.CommandError(automation.CommandResult("", "", 255))
     failed.args = (said,)
-    assert stacks._cause(failed) == cause
+    assert _cause(failed) == cause

@@ -1,0 +1,127 @@
+"""One deploy of one environment: an `up` of its stack with what is given for this run only."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from components import naming
+from flow import state
+from flow.errors import FlowError
+from flow.project import Project
+from flow.stages import Stages
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for; what is None or empty stays as it is."""
+
+    stack: str
+    version: str | None = None
+    application: Path | None = None
+    """Absolute; None: what the settings say."""
+    branch: str | None = None
+    """A demo's branch where its stack's name does not tell it."""
+    until: str | None = None
+    """A demo's last day, as 2031-05-31."""
+
+    def settings(self) -> dict[str, Any]:
+        """The settings that hold for this run."""
+        wanted = {
+            "application": None if self.application is None else str(self.application),
+            "branch": self.branch,
+            "until": self.until,
+            "version": self.version,
+        }
+        return {name: value for name, value in wanted.items() if value}
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """How it ended. `expires` is in seconds since 1970; None for what has no end."""
+
+    environment: str
+    stage: str
+    url: str
+    version: str
+    commit: str
+    release: str
+    branch: str
+    expires: int | None
+    seconds: float
+    changes: Mapping[str, int]
+
+    def output(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+def deploy(project: Project, wish: Wish, stages: Stages) -> Deployed:
+    """Bring the environment up, made before if it was not; raises FlowError."""
+    started = time.monotonic()
+    told = f"version {wish.version}" if wish.version else "what runs, else the branch's newest"
+    with stages.stage(f"{wish.stack}: deploy {told}") as stage:
+        done = project.stacks.up(wish.stack, stage.note, settings=wish.settings())
+        found = state.parse(project.stacks.state(wish.stack))
+        stage.result = told_changes(done.changes)
+    return _deployed(wish.stack, found, time.monotonic() - started, done.changes)
+
+
+def preview(project: Project, wish: Wish, stages: Stages) -> dict[str, Any]:
+    """What `deploy` would change: {"environment", "changes": {kind of step: count}, "changed"}."""
+    with stages.stage(f"{wish.stack}: preview") as stage:
+        planned = project.stacks.preview(wish.stack, stage.note, settings=wish.settings())
+        stage.result = told_changes(planned.changes)
+    return {
+        "environment": wish.stack,
+        "changes": dict(planned.changes),
+        "changed": planned.changed,
+    }
+
+
+def told_changes(changes: Mapping[str, int]) -> str:
+    """Steps as a person reads them: "3 create, 12 same"."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(changes.items())) or "nothing"
+
+
+def application_for(project: Project, stack: str, given: Path | None) -> Path | None:
+    """The folder for this run where one was named; None: the settings' own, which is checked."""
+    folder = project.application(stack, given)
+    named = given is not None or bool(os.environ.get("FLOW_APPLICATION"))
+    return folder if named else None
+
+
+def branch_for(target: str, stack: str) -> str | None:
+    """The branch a person named, where the stack's name alone would mean another."""
+    return target if target != stack and naming.branch_of_stack(stack) != target else None
+
+
+def check_version(version: str | None) -> None:
+    """Raises FlowError for what is no image tag, before anything is asked of anybody."""
+    if version is not None and not _TAG.fullmatch(version):
+        raise FlowError(f"{version!r} is no version", "give an image tag, as 1.4.0", code=2)
+
+
+def _deployed(
+    stack: str, found: state.State, seconds: float, changes: Mapping[str, int]
+) -> Deployed:
+    outputs = found.outputs
+    return Deployed(
+        environment=stack,
+        stage=str(naming.stage_of_stack(stack)),
+        url=str(outputs.get("url") or ""),
+        version=str(outputs.get("version") or ""),
+        commit=str(outputs.get("commit") or ""),
+        release=str(outputs.get("release") or ""),
+        branch=str(outputs.get("branch") or ""),
+        expires=found.number("expires"),
+        seconds=round(seconds, 1),
+        changes=dict(changes),
+    )

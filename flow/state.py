@@ -1,0 +1,85 @@
+"""A stack's exported state, read: its outputs, and what of Hetzner's is in it. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+_SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (the engine's mark of a special value)
+_STACK = "pulumi:pulumi:Stack"
+_PROVIDER = "pulumi:providers:hcloud"
+_HETZNER = "hcloud:index/"
+_ENVIRONMENT = "deployment-flow:index:Environment"
+
+
+@dataclass(frozen=True)
+class Held:
+    """One Hetzner resource of the state: `kind` as Server or Volume, its properties in clear."""
+
+    kind: str
+    properties: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class State:
+    """What a stack's last run left; `outputs` may hold secrets in clear."""
+
+    outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    resources: tuple[Held, ...] = ()
+    provider: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Inputs of the Hetzner provider, as token and endpoint, where the state knows them."""
+    release: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The release that was last found healthy: version, revision, images, compose…"""
+    changed: str = ""
+    """When the state was last written, as RFC 3339."""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was ever made, or all of it is gone."""
+        return not self.outputs and not self.resources
+
+    def find(self, kind: str) -> list[Mapping[str, Any]]:
+        """Properties of every resource of one kind."""
+        return [each.properties for each in self.resources if each.kind == kind]
+
+    def number(self, name: str) -> int | None:
+        """An output that is a number, as times are; None where it is absent."""
+        value = self.outputs.get(name)
+        return int(value) if isinstance(value, int | float | str) and str(value) else None
+
+
+def parse(deployment: Mapping[str, Any]) -> State:
+    """A State from the engine's export (its `deployment`)."""
+    outputs: Mapping[str, Any] = {}
+    provider: Mapping[str, Any] = {}
+    release: Mapping[str, Any] = {}
+    found = []
+    for resource in deployment.get("resources") or []:
+        kind = str(resource.get("type"))
+        # What waits for its deletion is no longer the stack's.
+        if resource.get("delete"):
+            continue
+        values = _clear(resource.get("outputs") or {})
+        if kind == _STACK:
+            outputs = values
+        elif kind == _ENVIRONMENT:
+            release = values.get("release") or {}
+        elif kind == _PROVIDER:
+            provider = _clear(resource.get("inputs") or {})
+        elif kind.startswith(_HETZNER):
+            found.append(Held(kind.rpartition(":")[2], {**values, "id": resource.get("id")}))
+    when = str((deployment.get("manifest") or {}).get("time") or "")
+    return State(outputs, tuple(found), provider, release, when)
+
+
+def _clear(value: Any) -> Any:
+    """Secrets as the engine exports them, {mark: …, "plaintext": JSON}, by their values."""
+    if isinstance(value, Mapping):
+        if _SECRET in value:
+            return json.loads(value["plaintext"]) if "plaintext" in value else None
+        return {key: _clear(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_clear(each) for each in value]
+    return value
