@@ -6,6 +6,8 @@ import pulumi_hcloud as hcloud
 config = pulumi.Config()
 changed = config.get_bool("changed") or False
 protected = config.get_bool("protected") or False
+moved = config.get_bool("moved") or False
+alone = config.get_bool("alone") or False
 location = "nbg1"
 labels = {"stack": "changed" if changed else "first"}
 public = ["0.0.0.0/0", "::/0"]
@@ -20,6 +22,7 @@ ipv4 = hcloud.PrimaryIp(
     delete_protection=protected,
 )
 ipv6 = hcloud.PrimaryIp("ipv6", type="ipv6", location=location, auto_delete=False)
+other_ipv4 = hcloud.PrimaryIp("other-ipv4", type="ipv4", location=location, auto_delete=False)
 firewall = hcloud.Firewall(
     "firewall",
     labels=labels,
@@ -51,11 +54,11 @@ server = hcloud.Server(
     location=location,
     ssh_keys=[key.id],
     firewall_ids=[firewall.id.apply(int)],
-    placement_group_id=group.id.apply(int),
+    placement_group_id=None if alone else group.id.apply(int),
     public_nets=[
         {
             "ipv4_enabled": True,
-            "ipv4": ipv4.id.apply(int),
+            "ipv4": (other_ipv4 if moved else ipv4).id.apply(int),
             "ipv6_enabled": True,
             "ipv6": ipv6.id.apply(int),
         }
@@ -75,12 +78,29 @@ hcloud.Rdns(
     ip_address=ipv4.ip_address,
     dns_ptr="www.provider.test",
 )
+hcloud.Rdns(
+    "reverse6",
+    server_id=server.id.apply(int),
+    ip_address=server.ipv6_address,
+    dns_ptr="www.provider.test",
+)
 spare = hcloud.Firewall("spare", rules=[])
 hcloud.FirewallAttachment(
     "selected", firewall_id=spare.id.apply(int), label_selectors=["role=none"]
 )
 zone = hcloud.Zone(
-    "zone", name="provider.test", mode="primary", ttl=600 if changed else 300, labels=labels
+    "zone",
+    name="provider.test",
+    mode="primary",
+    ttl=600 if changed else 300,
+    labels=labels,
+    delete_protection=protected,
+)
+hcloud.Zone(
+    "fetched",
+    name="fetched.test",
+    mode="secondary",
+    primary_nameservers=[{"address": "203.0.113.2" if changed else "203.0.113.1"}],
 )
 address = hcloud.ZoneRrset(
     "www",
@@ -106,7 +126,23 @@ hcloud.ZoneRecord("record", zone=zone.name, name="api", type="A", value=ipv4.ip_
 
 pulumi.export("address", server.ipv4_address)
 pulumi.export("device", volume.linux_device)
-pulumi.export("image", hcloud.get_image(name="debian-13", with_architecture="x86").id)
-pulumi.export("cores", hcloud.get_server_type(name="cx23").cores)
-pulumi.export("locations", len(hcloud.get_locations().locations))
+image = hcloud.get_image(name="debian-13", with_architecture="x86")
+pulumi.export("image", hcloud.get_image(id=image.id).name)
+kind = hcloud.get_server_type(name="cx23")
+pulumi.export("cores", hcloud.get_server_type(id=kind.id).cores)
+places = hcloud.get_locations().locations
+pulumi.export("location", hcloud.get_location(id=places[0].id).name)
+pulumi.export("locations", len(places))
 pulumi.export("zones", zone.name.apply(lambda name: hcloud.get_zone(name=name).ttl))
+pulumi.export("records", hcloud.get_zone_rrsets_output(zone=zone.name).rrsets.apply(len))
+centres = hcloud.get_datacenters().datacenters
+pulumi.export("centre", hcloud.get_datacenter(id=centres[0].id).name)
+pulumi.export(
+    "none",
+    [
+        *hcloud.get_certificates().certificates,
+        *hcloud.get_load_balancers().load_balancers,
+        *hcloud.get_load_balancer_types().load_balancer_types,
+        *hcloud.get_networks().networks,
+    ],
+)
