@@ -30,7 +30,7 @@ FROM_ENVIRONMENT: Final = {
     "registryPassword": "REGISTRY_PASSWORD",
 }
 
-__all__ = ["Settings", "SettingsError", "load", "parse"]
+__all__ = ["Settings", "SettingsError", "load", "parse", "recall"]
 
 
 class SettingsError(pulumi.RunError):
@@ -181,6 +181,23 @@ def _settings(
         hcloud_token=None if hcloud_token is None else SecretStr(hcloud_token),
         hcloud_endpoint=hcloud_endpoint,
     )
+
+
+def recall(settings: Settings, outputs: Mapping[str, Any], now: float) -> Settings:
+    """`settings` with what an earlier run of a demo was told and this one was not.
+
+    A later push comes from a fresh checkout, which has no file of the demo's stack: its last day
+    and a branch that its stack's name does not tell are kept in its outputs. Pure.
+    """
+    if settings.stage != "demo":
+        return settings
+    kept: dict[str, Any] = {}
+    until, branch = outputs.get("until"), outputs.get("branch")
+    if settings.until is None and isinstance(until, int | float) and until > now:
+        kept["until"] = int(until)
+    if branch and settings.branch == naming.branch_of_stack(settings.stack):
+        kept["branch"] = str(branch)
+    return settings.model_copy(update=kept) if kept else settings
 
 
 def expiry(

@@ -348,3 +348,24 @@ def test_a_token_in_plain_text_is_a_mistake_and_is_not_repeated(
 
 def _named(self: pulumi.Config, name: str | None = None) -> None:
     self.name = name or PROJECT
+
+
+def test_a_later_run_keeps_the_date_and_the_branch_an_earlier_one_was_told() -> None:
+    told = {"until": int(NOW + 90 * DAY), "branch": "Feature/Maps"}
+    found = settings.recall(parse("feature-demo-x"), told, NOW)
+    assert (found.until, found.branch) == (told["until"], "Feature/Maps")
+    end = settings.expiry(found, now=NOW, recorded=None, same_release=False)
+    assert end == told["until"]
+
+
+def test_what_this_run_is_told_comes_before_what_is_kept() -> None:
+    told = {"until": int(NOW + 90 * DAY), "branch": "old"}
+    values = {"until": "2030-06-30", "branch": "feature-demo/new"}
+    found = settings.recall(parse("feature-demo-x", values), told, NOW)
+    assert (found.until, found.branch) == (NOW + 29.5 * DAY - 1, "feature-demo/new")
+
+
+def test_a_kept_date_that_has_passed_is_forgotten_and_a_stage_keeps_none() -> None:
+    assert settings.recall(parse("feature-demo-x"), {"until": NOW - 1}, NOW).until is None
+    found = settings.recall(parse("staging"), {"until": NOW + DAY, "branch": "x"}, NOW)
+    assert (found.until, found.branch) == (None, "staging")
