@@ -1,0 +1,117 @@
+"""The processes of a job's steps: found by a mark in their environment, and ended in good order.
+
+act gives each step a session of its own, so that no process group holds them all. It also ends a
+step by killing its shell at once, which leaves what the shell waits for without a parent and
+without a word. So what the shell waits for is asked first, as GitHub asks: an interrupt, 7.5 s
+later a SIGTERM, 2.5 s later the end. The shell is stopped meanwhile, or it would go on to the
+next command. Only then is act told.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+MARK = "RUNNER_TRACKING_ID"
+
+_INTERRUPT_SECONDS = 7.5
+_TERMINATE_SECONDS = 2.5
+_ALL_SECONDS = 300.0  # what steps with `if: always()` may take after a cancellation
+
+
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    session: int
+
+
+class StepProcesses:
+    """Those of one job, below one act."""
+
+    def __init__(self, act: "subprocess.Popen[bytes]", mark: str) -> None:
+        self._act = act
+        self._mark = f"{MARK}={mark}\0".encode()
+        self._began: float | None = None
+        self._asked: set[int] = set()
+        self._stage = 0
+
+    def stop(self) -> None:
+        """Do the next thing that is due; call it every tenth of a second until act has ended."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now
+            self._asked = self._ask_first()
+        if self._stage == 0:
+            gone = not any(_lives(pid) for pid in self._asked)
+            if gone or now > self._began + _INTERRUPT_SECONDS + _TERMINATE_SECONDS:
+                self._stage = 2
+                for pid in self._asked:
+                    _send(pid, signal.SIGKILL)
+                # Its way to hear of a cancellation; a SIGTERM would end it with all at once.
+                self._act.send_signal(signal.SIGINT)
+            elif now > self._began + _INTERRUPT_SECONDS:
+                for pid in self._asked:
+                    _send(pid, signal.SIGTERM)
+        if now > self._began + _ALL_SECONDS:
+            self.kill()
+
+    def kill(self) -> None:
+        """End everything at once, act too."""
+        self._act.kill()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """End what a job left behind."""
+        for _ in range(3):  # one may start another while it is looked for
+            left = self._found()
+            for process in left:
+                _send(process.pid, signal.SIGKILL)
+            if not left:
+                return
+
+    def _ask_first(self) -> set[int]:
+        found = self._found()
+        asked: set[int] = set()
+        for leader in found:
+            if leader.parent != self._act.pid:
+                continue
+            children = {process.pid for process in found if process.parent == leader.pid}
+            if children:
+                _send(leader.pid, signal.SIGSTOP)
+            asked |= children or {leader.pid}
+        for pid in asked:
+            _send(pid, signal.SIGINT)
+        return asked
+
+    def _found(self) -> list[_Process]:
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdecimal():
+                continue
+            try:
+                if self._mark not in (entry / "environ").read_bytes() + b"\0":
+                    continue
+                state, parent, _group, session = (
+                    (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+                )
+            except (OSError, ValueError):
+                continue
+            if state != "Z":
+                found.append(_Process(int(entry.name), int(parent), int(session)))
+        return found
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
+def _send(pid: int, sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sign)
