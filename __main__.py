@@ -15,8 +15,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 now = time.time()
-stage = settings.load(now)
+configured = settings.load(now)
 last = record.read()
+stage = plan.with_kept_login(settings.recall(configured, last.outputs, now), last)
 where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
 release = releases.choose(stage, last)
@@ -33,6 +34,8 @@ outputs = {
     "version": environment.version,
     "release": environment.release_id,
     "expires": expires,
+    "until": stage.until,
+    "branch": stage.branch,
     "ssh": environment.ssh,
     "password": environment.password,
     "deploy_key": environment.server.deploy_key,

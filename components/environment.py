@@ -151,6 +151,9 @@ class Environment(pulumi.ComponentResource):
                 "version": self.version,
                 # Only once it was found healthy: a release that failed is not what runs.
                 "release": self.release_id.apply(lambda _: args["kept"]),
+                "registry": pulumi.Output.all(application["registry"], self.release_id).apply(
+                    lambda found: found[0]
+                ),
             }
         )
 

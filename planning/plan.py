@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pulumi
+from pydantic import SecretStr
 
 from components import bundle, guard, labels, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
@@ -103,6 +104,25 @@ def _lost_attachment(settings: Settings, token: str, last: Record) -> str | None
     id_ = str(volume[0].properties.get("id"))
     on = cloud.attached_to(token=token, endpoint=settings.hcloud_endpoint, volume=id_)
     return id_ if on == str(server[0].properties.get("id")) else None
+
+
+def with_kept_login(settings: Settings, last: Record) -> Settings:
+    """Settings with the registry login this stack holds, where none is named.
+
+    One that the environment named stays on a machine that has none there: an `up` that takes
+    it away would leave a server that cannot pull. It is never shown to another registry.
+    """
+    kept = last.registry
+    if settings.registry_username is not None or kept is None:
+        return settings
+    if kept.get("server") != settings.registry:
+        return settings
+    return settings.model_copy(
+        update={
+            "registry_username": str(kept["username"]),
+            "registry_password": SecretStr(str(kept["password"])),
+        }
+    )
 
 
 def held(last: Record) -> guard.Held:

@@ -37,6 +37,8 @@ class Record:
     outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     release: Mapping[str, Any] | None = field(default=None, repr=False)
     """The release that was last found healthy, as plan.Kept writes it."""
+    registry: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What the server pulled that release with: {"server", "username", "password"}."""
 
     def find(self, kind: str) -> tuple[Recorded, ...]:
         """Every recorded resource of one type."""
@@ -72,6 +74,7 @@ def parse(resources: Mapping[str, Any]) -> Record:
     """A record from {URN: {"type", "outputs"}}; pure."""
     outputs: Mapping[str, Any] = {}
     release: Mapping[str, Any] | None = None
+    registry: Mapping[str, Any] | None = None
     found = []
     for urn, resource in sorted(resources.items()):
         kind: str = resource["type"]
@@ -80,8 +83,8 @@ def parse(resources: Mapping[str, Any]) -> Record:
         elif kind == _STAGE:
             # Not a stack output: those are printed after every `up`, and this is a whole
             # Compose file.
-            kept = _whole_numbers(resource["outputs"]).get("release")
-            release = kept if isinstance(kept, Mapping) else None
+            kept = _whole_numbers(resource["outputs"])
+            release, registry = _mapping(kept, "release"), _mapping(kept, "registry")
         elif kind.startswith(_HETZNER):
             found.append(
                 Recorded(
@@ -90,7 +93,12 @@ def parse(resources: Mapping[str, Any]) -> Record:
                     properties=_whole_numbers(resource["outputs"]),
                 )
             )
-    return Record(resources=tuple(found), outputs=outputs, release=release)
+    return Record(resources=tuple(found), outputs=outputs, release=release, registry=registry)
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    found = values.get(name)
+    return found if isinstance(found, Mapping) else None
 
 
 def _whole_numbers(value: Any) -> Any:

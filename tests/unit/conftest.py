@@ -95,7 +95,9 @@ class Engine(mocks.Mocks):
     """The stack's outputs; secrets plain, `secret_outputs` names them."""
     secret_outputs: set[str] = field(default_factory=set)
     component_outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What components said at their end, by name and type."""
+    """What components said at their end, by name and type; secrets plain."""
+    secret_component_outputs: set[tuple[str, str]] = field(default_factory=set)
+    """Which of those are secret: (name and type, output)."""
     state: dict[str, Any] = field(default_factory=dict)
     """What the stack's state holds: {URN: {"type", "outputs"}}."""
 
@@ -175,7 +177,11 @@ class Spy(mocks.MockMonitor):
         elif request.outputs.fields:
             *_, kind, name = request.urn.split("::")
             outputs = rpc.deserialize_properties(request.outputs)
-            self._engine.component_outputs[name + kind.rpartition("$")[2]] = _plain(outputs)
+            component = name + kind.rpartition("$")[2]
+            self._engine.component_outputs[component] = _plain(outputs)
+            self._engine.secret_component_outputs |= {
+                (component, key) for key, value in outputs.items() if rpc.is_rpc_secret(value)
+            }
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
 
 

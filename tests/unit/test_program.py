@@ -100,6 +100,44 @@ def test_secrets_stay_secret(run_program: RunProgram) -> None:
     assert release["secrets"] == {"TOKEN": "hush-hush"}
     assert release["registry"]["server"] == "registry.example"
     assert "hush" not in str(release["bundle"])
+    for component, outputs in engine.component_outputs.items():
+        shown = {
+            key: value
+            for key, value in outputs.items()
+            if (component, key) not in engine.secret_component_outputs
+        }
+        assert "hush" not in str(shown), component
+
+
+LOGIN = {"server": "registry.example", "username": "puller", "password": "hush-hush"}
+
+
+def test_a_registry_login_of_the_environments_stays_where_there_is_none(
+    run_program: RunProgram, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {**BASE, "zone": "example.org"}
+    monkeypatch.setenv("REGISTRY_USERNAME", "puller")
+    monkeypatch.setenv("REGISTRY_PASSWORD", "hush-hush")
+    first = run_program("staging", config)
+    assert handed_over(first, "deploy")["registry"] == LOGIN
+    state = recorded(first)
+
+    def again(config: Mapping[str, Any]) -> Any:
+        engine.registered.clear()
+        engine.state = state
+        return handed_over(run_program("staging", config), "deploy")["registry"]
+
+    monkeypatch.delenv("REGISTRY_PASSWORD")
+    monkeypatch.delenv("REGISTRY_USERNAME")
+    assert again(config) == LOGIN
+    assert ("stagingdeployment-flow:index:Environment", "registry") in (
+        engine.secret_component_outputs
+    )
+    # Nobody's password goes to a registry it is not of.
+    assert again({**config, "images": "elsewhere.example/app"}) is None
+    monkeypatch.setenv("REGISTRY_USERNAME", "another")
+    monkeypatch.setenv("REGISTRY_PASSWORD", "hush")
+    assert again(config) == {**LOGIN, "username": "another", "password": "hush"}
 
 
 def test_a_demo_is_small_hidden_ends_and_is_not_protected(run_program: RunProgram) -> None:

@@ -47,6 +47,16 @@ def test_whole_numbers_come_back_whole() -> None:
     assert found.expires == 1893456000
 
 
+def test_the_registrys_login_is_read_and_does_not_show() -> None:
+    login = {"server": "r.example", "username": "u", "password": "hush"}
+    stage = "urn:pulumi:dev::deployment-flow::deployment-flow:index:Environment::dev"
+    outputs = {"release": {"version": "1.0.0"}, "registry": login}
+    found = record.parse({stage: {**STATE[stage], "outputs": outputs}})
+    assert found.registry == login
+    assert "hush" not in repr(found)
+    assert record.parse(STATE).registry is None
+
+
 def test_keys_are_not_read() -> None:
     found = record.parse(STATE)
     assert "hush" not in str(vars(found))
