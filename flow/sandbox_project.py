@@ -37,13 +37,16 @@ ZONE_OF_PROJECT = {
     "demo": "demo.example.test",
 }
 
+# What the sandbox's DNS answers for a demo without a zone.
+ADDRESS_DOMAIN = "address.sandbox.test"
+
 # Settings that name the world outside: a team's own values must not reach the
 # sandbox, whose defaults stand for them.
 OUTSIDE = frozenset(
     (
         *("acmeEmail", "acmeRoot", "acmeServer"),
         *("host", "hostKey", "hostPort", "hostSshKey", "hostUser"),
-        *("hostname", "zone", "sshFrom"),
+        *("addressDomain", "hostname", "zone", "sshFrom"),
         *("images", "registryPassword", "registryUsername"),
     )
 )
@@ -200,6 +203,7 @@ def sandbox_project(
         project["runtime"] = {**runtime, "options": options}
     defaults = {
         "zone": zone_of(credentials, DEMO_PROJECT),
+        "addressDomain": ADDRESS_DOMAIN,
         "images": images_prefix(credentials),
         "acmeServer": credentials["acme"]["directory"],
         "acmeRoot": acme_root,

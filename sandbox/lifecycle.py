@@ -32,6 +32,8 @@ __all__ = ["Sandbox", "SandboxError"]
 
 ROOT = Path(__file__).resolve().parents[1]
 _HEALTH = f"http://127.0.0.1:{credentials.API_PORT}/_sandbox/health"
+# Set, a starting API compares every answer with its description; see logs/violations.log.
+VALIDATE = "FLOW_SANDBOX_VALIDATE"
 _SERVE_SECONDS = 60.0  # servers that ran are started before the API answers
 _GITHUB_SECONDS = 30.0
 _PEBBLE_SECONDS = 15.0
@@ -226,6 +228,7 @@ class Sandbox:
         self._serve.stop()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "sandbox.serve", "--dir", str(self.directory)]
+        command += ["--validate"] if os.environ.get(VALIDATE) else []
         self._serve.start(command, environment, ROOT)
         started, told = time.monotonic(), False
         while time.monotonic() < started + _SERVE_SECONDS:

@@ -23,7 +23,15 @@ from sandbox.hetzner.resources.zones import new_zone
 from sandbox.hosts import container as description
 from sandbox.hosts import docker_daemon, network
 from sandbox.hosts.docker_hosts import DockerHosts
-from sandbox.services import dns_server, hosts_file, metadata, registry, registry_tokens, zones
+from sandbox.services import (
+    address_names,
+    dns_server,
+    hosts_file,
+    metadata,
+    registry,
+    registry_tokens,
+    zones,
+)
 from sandbox.services.authority import Authority
 from sandbox.store import Store
 
@@ -121,7 +129,8 @@ def _token_server(authority: Authority, users: Mapping[str, Any]) -> uvicorn.Ser
 
 def _publish_names(store: Store) -> None:
     services = {name: [address] for name, address in zones.SERVICES.items()}
-    hosts_file.write({**services, **zones.address_names(store)})
+    by_address = address_names.published(store)
+    hosts_file.write({**services, **by_address, **zones.address_names(store)})
 
 
 def _watch_servers(hosts: DockerHosts, store: Store, ended: threading.Event) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.lifecycle import Sandbox
+from sandbox.lifecycle import VALIDATE, Sandbox
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -19,14 +19,27 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox that is up: one that runs already is used, one started here is stopped again."""
+    """A sandbox that is up: one that runs already is used, one started here is stopped again.
+
+    One started here compares every answer it gives with the API's description; none may differ.
+    """
+    os.environ[VALIDATE] = "1"
     directory = Path(os.environ.get("FLOW_SANDBOX_DIR") or ROOT / ".sandbox")
     shared = Sandbox(directory)
+    log = directory / "logs" / "violations.log"
+    known = violations(log)
     ran_before = shared.status()["running"]
     shared.up(print)
     yield shared
     if not ran_before:
         shared.down()
+    now = violations(log)
+    assert (now[len(known) :] if now[: len(known)] == known else now) == []
+
+
+def violations(log: Path) -> list[str]:
+    """Answers of a sandbox's API that differed from its description."""
+    return log.read_text().splitlines() if log.exists() else []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

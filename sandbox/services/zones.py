@@ -14,6 +14,7 @@ import dns.reversename
 import dns.rrset
 
 from sandbox.hosts import network
+from sandbox.services import address_names as by_address
 from sandbox.store import Record, Store
 
 SERVICES = {
@@ -78,6 +79,11 @@ def _answer_service(
     text = name.to_text(omit_final_dot=True).lower()
     if kind == dns.rdatatype.PTR and (pointer := _reverse_name(store, name)):
         reply.answer.append(_rrset(name, _SERVICE_TTL, "PTR", [f"{pointer}."], dns.name.root))
+    elif address := by_address.address_in(text):
+        wanted = "A" if address.version == 4 else "AAAA"
+        if kind == dns.rdatatype.from_text(wanted):
+            by_address.note(store, text, address)
+            reply.answer.append(_rrset(name, _SERVICE_TTL, wanted, [str(address)], dns.name.root))
     elif text in SERVICES:
         if kind == dns.rdatatype.A:
             value = SERVICES[text]
