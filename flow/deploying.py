@@ -64,8 +64,14 @@ class Deployed:
 
 
 def deploy(project: Project, wish: Wish, stages: Stages) -> Deployed:
-    """Bring the environment up, made before if it was not; raises FlowError."""
+    """Bring the environment up; raises FlowError. A demo's stack is made where it is missing.
+
+    A stage's never is: with the wrong backend in the environment a second production would be
+    made, empty.
+    """
     started = time.monotonic()
+    if naming.stage_of_stack(wish.stack) == "demo":
+        project.stacks.create(wish.stack)
     told = f"version {wish.version}" if wish.version else "what runs, else the branch's newest"
     with stages.stage(f"{wish.stack}: deploy {told}") as stage:
         done = project.stacks.up(wish.stack, stage.note, settings=wish.settings())
@@ -118,7 +124,7 @@ def _deployed(
         stage=str(naming.stage_of_stack(stack)),
         url=str(outputs.get("url") or ""),
         version=str(outputs.get("version") or ""),
-        commit=str(outputs.get("commit") or ""),
+        commit=str(found.release.get("revision") or ""),
         release=str(outputs.get("release") or ""),
         branch=str(outputs.get("branch") or ""),
         expires=found.number("expires"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (the engine's mark of
 _STACK = "pulumi:pulumi:Stack"
 _PROVIDER = "pulumi:providers:hcloud"
 _HETZNER = "hcloud:index/"
+_COMMAND = "command:local:Command"
 _ENVIRONMENT = "deployment-flow:index:Environment"
 
 
@@ -32,8 +34,10 @@ class State:
     """Inputs of the Hetzner provider, as token and endpoint, where the state knows them."""
     release: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The release that was last found healthy: version, revision, images, compose…"""
-    changed: str = ""
-    """When the state was last written, as RFC 3339."""
+    created: int | None = None
+    """When the oldest of it was made, in seconds since 1970."""
+    deployed: int | None = None
+    """When a release was last handed over."""
 
     @property
     def empty(self) -> bool:
@@ -56,11 +60,15 @@ def parse(deployment: Mapping[str, Any]) -> State:
     provider: Mapping[str, Any] = {}
     release: Mapping[str, Any] = {}
     found = []
+    created: list[int] = []
+    deployed = None
     for resource in deployment.get("resources") or []:
         kind = str(resource.get("type"))
         # What waits for its deletion is no longer the stack's.
         if resource.get("delete"):
             continue
+        if (when := _seconds(resource.get("created"))) is not None:
+            created.append(when)
         values = _clear(resource.get("outputs") or {})
         if kind == _STACK:
             outputs = values
@@ -70,8 +78,18 @@ def parse(deployment: Mapping[str, Any]) -> State:
             provider = _clear(resource.get("inputs") or {})
         elif kind.startswith(_HETZNER):
             found.append(Held(kind.rpartition(":")[2], {**values, "id": resource.get("id")}))
-    when = str((deployment.get("manifest") or {}).get("time") or "")
-    return State(outputs, tuple(found), provider, release, when)
+        elif kind == _COMMAND and str(resource.get("urn")).endswith("-release"):
+            deployed = _seconds(resource.get("modified"))
+    return State(outputs, tuple(found), provider, release, min(created, default=None), deployed)
+
+
+def _seconds(when: Any) -> int | None:
+    """A time of the engine's, as 2031-05-31T09:00:00.123456789Z, in seconds since 1970."""
+    try:
+        whole = str(when).partition(".")[0].removesuffix("Z")
+        return int(datetime.datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    except ValueError:
+        return None
 
 
 def _clear(value: Any) -> Any:

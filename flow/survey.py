@@ -1,0 +1,159 @@
+"""Every environment as it is now: from the states of all stacks, its URL and Hetzner's prices.
+
+All asked at once, each for a bounded time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from components import naming
+from flow import health, pricing, state
+from flow.errors import FlowError
+from flow.project import Project
+
+# The engine is a process of a third of a second's work each time; a request only waits.
+ENGINES = max(2, min(os.cpu_count() or 2, 8))
+REQUESTS = 32
+
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One environment. Times are seconds since 1970; None or empty: it has none, or unknown."""
+
+    environment: str
+    stage: str
+    branch: str
+    version: str
+    commit: str
+    url: str
+    health: str
+    created: int | None
+    deployed: int | None
+    expires: int | None
+    until: int | None
+    """A demo's date, where somebody set one."""
+    server: str
+    cost_a_day: float | None
+    currency: str
+    problem: str = ""
+    """Why it could not be read."""
+
+    def output(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return asdict(self)
+
+
+def states(project: Project, names: Sequence[str]) -> dict[str, state.State | FlowError]:
+    """The state of each stack, or why it cannot be read."""
+
+    def read(name: str) -> state.State | FlowError:
+        try:
+            return state.parse(project.stacks.state(name))
+        except FlowError as error:
+            return error
+
+    return dict(zip(names, at_once(read, names, ENGINES), strict=True))
+
+
+def look(project: Project, names: Sequence[str] | None = None) -> list[Row]:
+    """Every environment, stages first; or only those of `names`."""
+    known = sorted(project.stacks.names(), key=order) if names is None else list(names)
+    found = states(project, [each for each in known if naming.stage_of_stack(each)])
+    whole = {name: each for name, each in found.items() if isinstance(each, state.State)}
+    prices = price_list(whole.values())
+    said = at_once(_health, list(whole.values()), REQUESTS)
+    healths = dict(zip(whole, said, strict=True))
+    return [
+        _unread(name, each)
+        if isinstance(each, FlowError)
+        else row(name, each, healths[name], prices)
+        for name, each in found.items()
+    ]
+
+
+def order(stack: str) -> tuple[int, str]:
+    """dev, staging, prod, then demos by name."""
+    stages = list(naming.STAGE_BRANCHES)
+    return (stages.index(stack) if stack in stages else len(stages), stack)
+
+
+def row(name: str, found: state.State, said: str, prices: pricing.Prices | None) -> Row:
+    """One environment's line."""
+    outputs = found.outputs
+    servers = found.find("Server")
+    return Row(
+        environment=name,
+        stage=str(naming.stage_of_stack(name)),
+        branch=str(outputs.get("branch") or naming.branch_of_stack(name) or ""),
+        version=str(outputs.get("version") or ""),
+        commit=str(found.release.get("revision") or ""),
+        url=str(outputs.get("url") or ""),
+        health=said,
+        created=found.created,
+        deployed=found.deployed,
+        expires=found.number("expires"),
+        until=found.number("until"),
+        server=str(servers[0].get("serverType") or "") if servers else "",
+        cost_a_day=pricing.a_day(found, prices) if prices else (0.0 if found.empty else None),
+        currency=prices.currency if prices else "",
+    )
+
+
+def price_list(found: Iterable[state.State]) -> pricing.Prices | None:
+    """Prices by the first token that reaches the API: the environment's, else a stack's own."""
+    tried: set[tuple[str, str]] = set()
+    given = {"token": os.environ.get("HCLOUD_TOKEN")}
+    for provider in (given, *(each.provider for each in found)):
+        token = provider.get("token")
+        endpoint = provider.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT")
+        at = (str(endpoint or pricing.HETZNER_API), str(token or ""))
+        # Three at most: a dead network is not waited for stack by stack.
+        if not token or at in tried or len(tried) == 3:
+            continue
+        tried.add(at)
+        if prices := pricing.ask(*at):
+            return prices
+    return None
+
+
+def at_once(work: Callable[[_Given], _Made], given: Sequence[_Given], workers: int) -> list[_Made]:
+    """`work` of each, in order, at most `workers` at a time."""
+    if not given:
+        return []
+    with ThreadPoolExecutor(min(workers, len(given))) as pool:
+        return list(pool.map(work, given))
+
+
+def day(seconds: int | None) -> str:
+    """A time as a person reads it: 2031-05-31 09:00."""
+    if seconds is None:
+        return ""
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M}"
+
+
+def span(seconds: float) -> str:
+    """A duration in one unit: 12 s, 40 min, 5 h, 3 d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _health(found: state.State) -> str:
+    url = str(found.outputs.get("url") or "")
+    return health.ask(url, health.paths(found.release)) if url else "not deployed"
+
+
+def _unread(name: str, error: FlowError) -> Row:
+    empty: Mapping[str, Any] = {}
+    unknown = row(name, state.State(empty), "unknown", None)
+    return Row(**{**asdict(unknown), "cost_a_day": None, "problem": error.problem})
