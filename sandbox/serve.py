@@ -33,6 +33,7 @@ from sandbox.services import (
     zones,
 )
 from sandbox.services.authority import Authority
+from sandbox.services.registry_github import github_tokens
 from sandbox.store import Store
 
 log = logging.getLogger("sandbox.serve")
@@ -54,7 +55,7 @@ def main() -> None:
 
 def run(directory: Path, *, validate: bool = False) -> None:
     """Serve the sandbox in `directory`, which `lifecycle` has prepared."""
-    store = Store(directory / "cloud.db")
+    store, github = Store(directory / "cloud.db"), Store(directory / "github.db")
     known = credentials.read(directory)
     _seed(store)
     client = docker_daemon.connect()
@@ -66,7 +67,7 @@ def run(directory: Path, *, validate: bool = False) -> None:
     # A server asks for names and metadata as it boots.
     stop_dns = dns_server.start((network.GATEWAY4, network.GATEWAY6), 53, store)
     _in_thread(_metadata_server(store).run)
-    _in_thread(_token_server(authority, known["registry"]).run)
+    _in_thread(_token_server(authority, known["registry"], github).run)
     hosts.resume()
     for server in store.all("server"):
         note_power(store, hosts, server["id"])
@@ -93,6 +94,7 @@ def run(directory: Path, *, validate: bool = False) -> None:
         ended.set()
         stop_dns()
         store.close()
+        github.close()
 
 
 def _seed(store: Store) -> None:
@@ -113,10 +115,10 @@ def _metadata_server(store: Store) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _token_server(authority: Authority, users: Mapping[str, Any]) -> uvicorn.Server:
+def _token_server(authority: Authority, users: Mapping[str, Any], github: Store) -> uvicorn.Server:
     certificate, key = registry_tokens.signing(authority)
     app = registry_tokens.create_app(
-        registry_tokens.Accounts(registry_tokens.known_users(users)),
+        registry_tokens.Accounts(registry_tokens.known_users(users), github_tokens(github)),
         registry_tokens.Issuer(registry.SERVER, certificate, key),
         registry.SERVER,
     )

@@ -1,0 +1,255 @@
+"""A team in the sandbox's GitHub: its deployment repository, its application's, and what runs need.
+
+The deployment repository is this checkout with the sandbox's settings; the application is the
+example. Both come about by pushes and the API, as a team's own would.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from github import Auth, Github, UnknownObjectException
+from github.Repository import Repository
+
+from components import naming
+from flow import caller
+from flow.errors import FlowError
+from flow.publishing import BASE_IMAGE
+from flow.sandbox_project import PROJECT_OF_STACK, SandboxProject
+
+ORGANIZATION = "example-org"
+DEPLOYMENT = f"{ORGANIZATION}/deployment"
+APPLICATION = f"{ORGANIZATION}/fieldwork"
+BRANCHES = tuple(reversed(list(naming.STAGE_BRANCHES.values())))
+# Which of the sandbox's Hetzner projects the runs in an environment may reach, and from where.
+ENVIRONMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "flow-nonprod": ("nonprod", ("development", "staging")),
+    "flow-prod": ("prod", ()),
+    "flow-demo": ("demo", ("development", "feature-demo/**")),
+}
+_SECONDS = 120
+
+
+class SandboxTeam:
+    """The two repositories of a sandbox's team; `report` is told what is done."""
+
+    def __init__(self, project: SandboxProject, report: Callable[[str], Any]) -> None:
+        self._project = project
+        self._report = report
+        self._known: Mapping[str, Any] = project.credentials["github"]
+        self.url = str(self._known["url"])
+
+    def client(self, login: str = "maintainer") -> Github:
+        """GitHub's API as one of the team."""
+        return Github(auth=Auth.Token(self.token(login)), base_url=str(self._known["api"]))
+
+    def token(self, login: str) -> str:
+        """A person's token."""
+        return str(self._known["users"][login]["token"])
+
+    def seed(self) -> None:
+        """Make what is missing; what is there is brought up to this checkout. Safe to repeat."""
+        self._write_runner()
+        self._repository(DEPLOYMENT)
+        commit = self._publish_deployment()
+        application = self._repository(APPLICATION)
+        if not list(application.get_branches()):
+            self._publish_application(commit)
+            application.edit(default_branch="development")
+        else:
+            self._pin(application, commit)
+        for name in ("developer", "reviewer"):
+            application.add_to_collaborators(name, "push")
+        for name in ENVIRONMENTS:
+            self._environment(application, name)
+
+    # -- parts -----------------------------------------------------------------
+
+    def _repository(self, full_name: str) -> Repository:
+        client = self.client()
+        try:
+            return client.get_repo(full_name)
+        except UnknownObjectException:
+            self._report(f"making {full_name}")
+            owner, _, name = full_name.partition("/")
+            return client.get_organization(owner).create_repo(name)
+
+    def _environment(self, repository: Repository, name: str) -> None:
+        """What a run needs to start. No stack owns it, so none can take it from another."""
+        project, branches = ENVIRONMENTS[name]
+        reviewer = self.client().get_user("reviewer").id
+        address = f"/repos/{repository.full_name}/environments/{name}"
+        body: dict[str, Any] = {
+            "deployment_branch_policy": {
+                "protected_branches": False,
+                "custom_branch_policies": True,
+            }
+        }
+        if name == "flow-prod":
+            body["reviewers"] = [{"type": "User", "id": reviewer}]
+        requester = self.client().requester
+        requester.requestJsonAndCheck("PUT", address, input=body)
+        _, had = requester.requestJsonAndCheck("GET", f"{address}/deployment-branch-policies")
+        known = {each["name"] for each in had["branch_policies"]}
+        kind = "tag" if name == "flow-prod" else "branch"
+        for pattern in branches or ("v*",):
+            if pattern not in known:
+                admitted = {"name": pattern, "type": kind}
+                requester.requestJsonAndCheck(
+                    "POST", f"{address}/deployment-branch-policies", input=admitted
+                )
+        environment = repository.get_environment(name)
+        registry = self._project.credentials["registry"]["pull"]
+        for key, value in {
+            "HCLOUD_TOKEN": self._project.credentials["projects"][project]["token"],
+            "PULUMI_CONFIG_PASSPHRASE": self._project.credentials["passphrase"],
+            "REGISTRY_USERNAME": registry["username"],
+            "REGISTRY_PASSWORD": registry["password"],
+        }.items():
+            environment.create_secret(key, str(value))
+        self._variables(environment)
+
+    def _variables(self, environment: Any) -> None:
+        wanted = {
+            "HCLOUD_ENDPOINT": str(self._project.credentials["endpoint"]),
+            "PULUMI_BACKEND_URL": self._project.environment()["PULUMI_BACKEND_URL"],
+        }
+        had = {each.name: each for each in environment.get_variables()}
+        for name, value in wanted.items():
+            if name not in had:
+                environment.create_variable(name, value)
+            elif had[name].value != value:
+                had[name].edit(value)
+
+    def _write_runner(self) -> None:
+        """What a runner of this team's own would have: where Python is, whom it trusts."""
+        environment = self._project.environment()
+        names = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+        content = {
+            "environment": {
+                **{name: environment[name] for name in names},
+                "BASE_IMAGE": BASE_IMAGE,
+                "FLOW_PYTHON": sys.executable,
+            }
+        }
+        folder = self._project.directory / "github"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "runner.json").write_text(json.dumps(content, indent=2))
+
+    def _publish_deployment(self) -> str:
+        """Push this checkout with the sandbox's settings; the commit."""
+        with tempfile.TemporaryDirectory(prefix="deployment-flow-") as name:
+            folder = Path(name) / "deployment"
+            self._git(folder.parent, "clone", "--quiet", self._address(DEPLOYMENT), str(folder))
+            for path in folder.iterdir():
+                if path.name != ".git":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for file in _committed(self._project.root):
+                target = folder / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self._project.root / file, target, follow_symlinks=False)
+            self._settings(folder)
+            return self._commit(folder, "The sandbox's settings", ("main",))
+
+    def _settings(self, folder: Path) -> None:
+        own = self._project.folder
+        project = yaml.safe_load((own / "Pulumi.yaml").read_text())
+        project.pop("main", None)
+        options = (project.get("runtime") or {}).get("options") or {}
+        if options.get("virtualenv"):
+            options["virtualenv"] = ".venv"
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project, sort_keys=False))
+        for stack in PROJECT_OF_STACK:
+            shutil.copy2(own / f"Pulumi.{stack}.yaml", folder / f"Pulumi.{stack}.yaml")
+
+    def _publish_application(self, commit: str) -> None:
+        with tempfile.TemporaryDirectory(prefix="deployment-flow-") as name:
+            folder = Path(name) / "application"
+            self._git(folder.parent, "clone", "--quiet", self._address(APPLICATION), str(folder))
+            for file in _committed(self._project.root, "example"):
+                target = folder / file.relative_to("example")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(self._project.root / file, target, follow_symlinks=False)
+            workflow = folder / caller.FILE
+            workflow.parent.mkdir(parents=True)
+            workflow.write_text(caller.render(DEPLOYMENT, commit))
+            self._commit(folder, "Fieldwork", BRANCHES)
+
+    def _pin(self, repository: Repository, commit: str) -> None:
+        """Have every stage's branch call the flow as it is now."""
+        for branch in BRANCHES:
+            file = repository.get_contents(caller.FILE, ref=branch)
+            if isinstance(file, list) or caller.pinned(file.decoded_content.decode()) == (
+                DEPLOYMENT,
+                commit,
+            ):
+                continue
+            text = caller.render(DEPLOYMENT, commit)
+            repository.update_file(caller.FILE, "The flow as it is now", text, file.sha, branch)
+
+    def _commit(self, folder: Path, message: str, branches: tuple[str, ...]) -> str:
+        self._git(folder, "add", "--all", "--force")
+        self._git(folder, "commit", "--quiet", "--allow-empty", "-m", message, check=False)
+        for branch in branches:
+            self._git(folder, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+        return self._git(folder, "rev-parse", "HEAD")
+
+    def _address(self, full_name: str) -> str:
+        return f"{self.url}/{full_name}.git"
+
+    def _git(self, folder: Path, *arguments: str, check: bool = True) -> str:
+        return git(folder, *arguments, token=self.token("maintainer"), check=check)
+
+
+def git(
+    folder: Path, *arguments: str, token: str, login: str = "maintainer", check: bool = True
+) -> str:
+    """A git command with a token that no command line shows. Raises FlowError."""
+    # A helper that reads the environment: the token is in no file and in no argument.
+    helper = '!f() { echo username=x; echo "password=$FLOW_GIT_TOKEN"; }; f'
+    done = subprocess.run(
+        ["git", "-c", f"credential.helper={helper}", *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=_SECONDS,
+        check=False,
+        env={
+            **os.environ,
+            "FLOW_GIT_TOKEN": token,
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            **{f"GIT_{who}_NAME": login for who in ("AUTHOR", "COMMITTER")},
+            **{
+                f"GIT_{who}_EMAIL": f"{login}@users.noreply.github.test"
+                for who in ("AUTHOR", "COMMITTER")
+            },
+        },
+    )
+    if check and done.returncode:
+        raise FlowError(f"git {arguments[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def _committed(root: Path, under: str = ".") -> list[Path]:
+    """Files git knows, as they are in the checkout now."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--", under],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=True,
+    ).stdout.split("\0")
+    return [Path(name) for name in listed if name and (root / name).is_file()]
