@@ -148,6 +148,11 @@ class Store:
                 "DELETE FROM records WHERE kind=? AND id=?", (kind, str(record_id))
             )
 
+    def forget(self, project: str) -> None:
+        """Forget every record of a project."""
+        with self.transaction():
+            self._connection.execute("DELETE FROM records WHERE project=?", (project,))
+
     def setting(self, name: str, default: Any = None) -> Any:
         """A value kept under a name, or the default."""
         with self._lock:

@@ -22,9 +22,15 @@ _PREFIX = {
     "workflow": "ghs_",
     "installation": "ghs_",
 }
+# All that a run's own token can be given; more cannot be asked for in a workflow file.
+WORKFLOW_PERMISSIONS = frozenset(
+    {"actions", "attestations", "checks", "contents", "deployments", "discussions", "id_token"}
+    | {"issues", "metadata", "models", "packages", "pages", "pull_requests", "security_events"}
+    | {"statuses"}
+)
 # What a person needs to be for it; reading takes `read`, any other writing takes `write`.
 _ADMINISTRATIVE = frozenset({"administration", "environments", "secrets", "variables"})
-_REFUSAL = {
+REFUSALS = {
     "fine_grained": "Resource not accessible by personal access token",
     "workflow": "Resource not accessible by integration",
     "installation": "Resource not accessible by integration",
@@ -79,7 +85,7 @@ class Tokens:
                 "id": _digest(value),
                 "login": login,
                 "kind": kind,
-                "permissions": None if permissions is None else dict(permissions),
+                "permissions": None if permissions is None else _named(permissions),
                 "repositories": None if repositories is None else list(repositories),
                 "expires": expires,
             }
@@ -106,6 +112,11 @@ class Tokens:
             None if repositories is None else tuple(repositories),
             record["id"],
         )
+
+
+def _named(permissions: Mapping[str, str]) -> dict[str, str]:
+    # Workflow files write `pull-requests`, the API `pull_requests`.
+    return {name.replace("-", "_"): level for name, level in permissions.items()}
 
 
 def _digest(token: str) -> str:
@@ -142,30 +153,38 @@ def check(
     """
     name, _, level = permission.partition(":")
     if repository is not None:
-        has = role(store, caller, repository)
-        if has == "none":
-            raise not_found()
-        if not needed:
-            needed = "read"
-            if level == "write":
-                needed = "admin" if name in _ADMINISTRATIVE else "write"
-            elif name in _ADMINISTRATIVE - {"environments"} and name != "administration":
-                needed = "write"
-        if ROLES.index(has) < ROLES.index(needed):
-            if needed == "admin":
-                raise GithubError(403, "Must have admin rights to Repository.")
-            raise GithubError(403, f"Must have {needed} access to Repository.")
+        _check_role(role(store, caller, repository), needed or _usual_role(name, level))
     if not permission:
         return
     if level == "write" and not caller.login:
         raise GithubError(401, "Requires authentication")
     if caller.permissions is not None and name != "metadata":
+        name = name.replace("-", "_")
         granted = caller.permissions.get(name, "none")
+        if caller.is_workflow and name not in WORKFLOW_PERMISSIONS:
+            granted = "none"
         public = repository is not None and not repository["private"]
         readable = public and level == "read" and name not in _ADMINISTRATIVE
         if _LEVELS[granted] < _LEVELS[level] and not readable:
             headers = {"X-Accepted-GitHub-Permissions": f"{name}={level}"}
-            raise GithubError(403, _REFUSAL[caller.kind], headers=headers)
+            raise GithubError(403, REFUSALS[caller.kind], headers=headers)
+
+
+def _usual_role(name: str, level: str) -> str:
+    if name not in _ADMINISTRATIVE:
+        return "write" if level == "write" else "read"
+    if level == "write":
+        return "admin"
+    return "read" if name == "administration" else "write"
+
+
+def _check_role(has: str, needed: str) -> None:
+    if has == "none":
+        raise not_found()
+    if ROLES.index(has) < ROLES.index(needed):
+        if needed == "admin":
+            raise GithubError(403, "Must have admin rights to Repository.")
+        raise GithubError(403, f"Must have {needed} access to Repository.")
 
 
 def token_of(header: str | None) -> str | None:

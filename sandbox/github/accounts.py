@@ -63,3 +63,26 @@ def simple(hub: Hub, login: str) -> dict[str, Any]:
         "type": kind,
         "site_admin": False,
     }
+
+
+def team(hub: Hub, record: Record) -> dict[str, Any]:
+    """A team as it stands in other answers, and in lists."""
+    organisation = record["project"]
+    address = f"{hub.api}/orgs/{organisation}/teams/{record['slug']}"
+    return {
+        "id": record["id"],
+        "node_id": f"T_{record['id']}",
+        "name": record["name"],
+        "slug": record["slug"],
+        "description": record["description"],
+        "privacy": record["privacy"],
+        "notification_setting": "notifications_enabled",
+        "permission": "pull",
+        "url": address,
+        "html_url": f"{hub.url}/orgs/{organisation}/teams/{record['slug']}",
+        "members_url": f"{address}/members{{/member}}",
+        "repositories_url": f"{address}/repos",
+        "type": "organization",
+        "organization_id": hub.account(organisation)["id"],
+        "parent": None,
+    }

@@ -4,9 +4,11 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.github import control
 from sandbox.github.errors import not_found
@@ -33,10 +35,28 @@ def create_app(store: Store, folder: Path, url: str) -> Starlette:
             Route("/{owner}/{repo}/info/refs", git.references, methods=["GET"]),
             Route("/{owner}/{repo}/{service}", git.exchange, methods=["POST"]),
         ],
+        middleware=[Middleware(RawPaths)],
         exception_handlers={HTTPException: _unknown},
     )
     app.state.hub = hub
     return app
+
+
+class RawPaths:
+    """Routes the API by the path as it was sent: `environments/demo%2Fx` is one segment.
+
+    The gateway decodes each variable afterwards.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            raw = scope.get("raw_path") or scope["path"].encode()
+            scope = {**scope, "path": raw.split(b"?")[0].decode("latin-1")}
+        await self._app(scope, receive, send)
 
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]

@@ -8,6 +8,7 @@ event loop. Workflows are told of what happened once the transaction is written.
 import asyncio
 import json
 from typing import Any
+from urllib.parse import unquote
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -49,7 +50,7 @@ class Gateway:
                 hub=self._hub,
                 caller=caller,
                 path=path,
-                params={name: str(value) for name, value in request.path_params.items()},
+                params={name: unquote(str(value)) for name, value in request.path_params.items()},
                 query=request.query_params.multi_items(),
                 body=body,
                 permission=endpoint.permission,

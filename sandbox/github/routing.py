@@ -45,8 +45,9 @@ class Endpoint:
 
     @property
     def rank(self) -> tuple[tuple[bool, bool, str], ...]:
-        """Sorts what is literal before what is not, and what takes slashes last."""
-        return tuple((":path" in part, part.startswith("{"), part) for part in self.path.split("/"))
+        """Sorts what is literal before what is not, what takes slashes last, longer ones first."""
+        parts = [(":path" in part, part.startswith("{"), part) for part in self.path.split("/")]
+        return (*parts, (True, True, "~"))
 
 
 class Routes:

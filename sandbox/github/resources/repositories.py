@@ -68,6 +68,7 @@ def change(call: Call) -> Answer:
 def delete(call: Call) -> Answer:
     """Gone, with its history."""
     shutil.rmtree(call.hub.git(call.repository).folder, ignore_errors=True)
+    call.store.forget(call.full_name)
     call.store.remove("repository", call.repository["id"])
     return Answer(status=204)
 

@@ -1,0 +1,150 @@
+"""A GitHub of this process on a loopback port, with an organisation, people and a repository.
+
+PyGithub drives it; its objects are `Any` here. Every answer is compared with the API's
+description; a difference fails the test.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import github
+import httpx
+import pytest
+import uvicorn
+from github.GithubRetry import GithubRetry
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sandbox.github import seeds
+from sandbox.github.app import create_app
+from sandbox.github.hub import Event, Hub
+from sandbox.store import Store
+
+ORGANIZATION = seeds.ORGANIZATION
+FULL_NAME = f"{ORGANIZATION}/fieldwork"
+
+
+@dataclass
+class Served:
+    """A served GitHub: its address, what it keeps, who was told what, and clients for it."""
+
+    url: str
+    app: Starlette
+    tokens: dict[str, str]
+    events: list[Event] = field(default_factory=list)
+    clients: list[Any] = field(default_factory=list)
+
+    @property
+    def hub(self) -> Hub:
+        """What its parts share."""
+        hub: Hub = self.app.state.hub
+        return hub
+
+    def client(self, who: str = "maintainer", token: str = "") -> Any:
+        """PyGithub, as somebody."""
+        made = github.Github(
+            base_url=f"{self.url}/api/v3",
+            auth=github.Auth.Token(token or self.tokens[who]),
+            retry=GithubRetry(total=0),
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
+        self.clients.append(made)
+        return made
+
+    def http(self, who: str = "maintainer", token: str = "") -> httpx.Client:
+        """A plain HTTP client below /api/v3; nobody's when `who` is ""."""
+        value = token or self.tokens.get(who, "")
+        headers = {"Authorization": f"Bearer {value}"} if value else {}
+        made = httpx.Client(base_url=f"{self.url}/api/v3", headers=headers, timeout=20)
+        self.clients.append(made)
+        return made
+
+    @cached_property
+    def repo(self) -> Any:
+        """The repository `fieldwork`, with the maintainer's rights."""
+        return self.client().get_repo(FULL_NAME)
+
+    @cached_property
+    def raw(self) -> httpx.Client:
+        """A plain client with the maintainer's rights."""
+        return self.http()
+
+    def told(self) -> list[str]:
+        """The events since the last time it was asked: `push refs/heads/main`."""
+        names = [f"{event.name} {event.ref}" for event in self.events]
+        self.events.clear()
+        return names
+
+
+class Switch:
+    """One listening server for all tests of a process: what it serves is exchanged."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        assert self.app is not None
+        await self.app(scope, receive, send)
+
+
+@cache
+def _listening() -> tuple[str, Switch]:
+    switch = Switch()
+    server = uvicorn.Server(uvicorn.Config(switch, log_level="critical", lifespan="off"))
+    # With its protocol named asyncio sets TCP_NODELAY: else every answer takes 40 ms.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert server.started
+    return f"http://127.0.0.1:{listener.getsockname()[1]}", switch
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    """Serve a GitHub for as long as the block runs; repositories are kept in `folder`."""
+    store = Store()
+    url, switch = _listening()
+    app = create_app(store, folder, url)
+    switch.app = app
+    tokens = {login: f"ghp_{login:x<36}" for login in seeds.PEOPLE}
+    seeds.seed(app.state.hub, {"users": {who: {"token": t} for who, t in tokens.items()}})
+    served = Served(url, app, tokens)
+    app.state.hub.listen(served.events.append)
+    try:
+        yield served
+    finally:
+        for client in served.clients:
+            client.close()
+        store.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A GitHub with a repository `fieldwork`, in which `developer` and `reviewer` may write."""
+    with serving(tmp_path) as found:
+        organization = found.client().get_organization(ORGANIZATION)
+        repo = organization.create_repo("fieldwork", private=True)
+        for login in ("developer", "reviewer"):
+            repo.add_to_collaborators(login, "push")
+        yield found
+
+
+def refused(status: int, work: Any, *arguments: Any, **named: Any) -> str:
+    """The message a call is refused with, in this status."""
+    with pytest.raises(github.GithubException) as told:
+        work(*arguments, **named)
+    assert told.value.status == status, told.value
+    return str((told.value.data or {}).get("message"))
