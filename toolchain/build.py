@@ -71,6 +71,13 @@ PLUGINS = {
         "1 minute",
         sources=("cmd/pulumi-resource-hcloud", "hcloud"),
     ),
+    "github": Target(
+        "pulumi-resource-github",
+        "the GitHub provider",
+        "./cmd/pulumi-resource-github",
+        "1 minute",
+        sources=("cmd/pulumi-resource-github", "github"),
+    ),
     "command": Target(
         "pulumi-resource-command",
         "the command provider",

@@ -19,7 +19,7 @@ RELEASE_SHA256 = {
 }
 
 #: The plugins the program's SDKs start, by Pulumi package name.
-PLUGINS = ("hcloud", "command")
+PLUGINS = ("hcloud", "command", "github")
 
 
 def parse_version(text: str) -> tuple[int, int, int]:

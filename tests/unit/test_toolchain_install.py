@@ -57,7 +57,9 @@ def fake_release(folder: Path, version: str) -> None:
 
 
 def project(tmp_path: Path) -> Installation:
-    (tmp_path / "requirements.txt").write_text("pulumi-hcloud==1.2.3\npulumi-command==4.5.6\n")
+    (tmp_path / "requirements.txt").write_text(
+        "pulumi-hcloud==1.2.3\npulumi-command==4.5.6\npulumi-github==7.8.9\n"
+    )
     return Installation(tmp_path)
 
 

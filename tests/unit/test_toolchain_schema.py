@@ -10,6 +10,7 @@ from typing import Any
 
 import pulumi
 import pulumi_command.local
+import pulumi_github
 import pulumi_hcloud
 import pytest
 
@@ -18,7 +19,11 @@ from toolchain import generate
 from toolchain.versions import plugin_versions
 
 PROJECT = Path(__file__).parents[2]
-SCHEMA: dict[str, Any] = json.loads((generate.OUTPUT / "schema.json").read_text())
+SDKS = {"hcloud": pulumi_hcloud, "github": pulumi_github}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    name: json.loads((plugin.folder / "schema.json").read_text())
+    for name, plugin in generate.PLUGINS.items()
+}
 PROGRAM_CALLS = [
     call for part in ("components", "planning", "__main__.py") for call in calls(PROJECT / part)
 ]
@@ -26,9 +31,10 @@ PROGRAM_CALLS = [
 #: What the pinned SDK has and the provider it can be built from does not.
 NOT_IN_OUR_PLUGIN = {"LoadBalancer": {"ipv4Id", "ipv6Id"}}
 
-RESOURCES = {
-    name: found
-    for name, found in vars(pulumi_hcloud).items()
+RESOURCES: dict[tuple[str, str], type[pulumi.CustomResource]] = {
+    (package, name): found
+    for package, sdk in SDKS.items()
+    for name, found in vars(sdk).items()
     if inspect.isclass(found) and issubclass(found, pulumi.CustomResource)
 }
 
@@ -44,15 +50,20 @@ def sdk_inputs(resource: type[pulumi.CustomResource]) -> set[str]:
     return {name for name in parameters if not name.startswith("_")} - {"resource_name", "opts"}
 
 
-def test_the_committed_schema_was_made_from_the_present_inputs() -> None:
-    assert generate.RECORD.read_text().strip() == generate.inputs_digest(), (
+@pytest.mark.parametrize("plugin", generate.PLUGINS.values(), ids=lambda plugin: plugin.name)
+def test_the_committed_schema_was_made_from_the_present_inputs(plugin: generate.Bridged) -> None:
+    assert plugin.record.read_text().strip() == plugin.inputs_digest(), (
         "the provider, the bridge or the generator changed: python3 -m toolchain.generate"
     )
 
 
 @pytest.mark.parametrize(
     ("plugin", "source"),
-    [("hcloud", "hcloud/provider.go"), ("command", "cmd/pulumi-resource-command/main.go")],
+    [
+        ("hcloud", "hcloud/provider.go"),
+        ("github", "github/provider.go"),
+        ("command", "cmd/pulumi-resource-command/main.go"),
+    ],
 )
 def test_a_plugin_has_the_version_of_the_pinned_sdk(plugin: str, source: str) -> None:
     pinned = plugin_versions(PROJECT / "requirements.txt")[plugin]
@@ -63,10 +74,10 @@ def test_a_plugin_has_the_version_of_the_pinned_sdk(plugin: str, source: str) ->
     assert written[1] == pinned
 
 
-@pytest.mark.parametrize("name", [name for name in RESOURCES if name != "Provider"])
-def test_the_plugin_has_every_resource_and_input_of_the_sdk(name: str) -> None:
-    resource = RESOURCES[name]
-    described = SCHEMA["resources"][resource.pulumi_type]  # type: ignore[attr-defined]
+@pytest.mark.parametrize(("package", "name"), RESOURCES)
+def test_the_plugin_has_every_resource_and_input_of_the_sdk(package: str, name: str) -> None:
+    resource = RESOURCES[package, name]
+    described = description(package, resource)
     inputs = {camel(property_name) for property_name in sdk_inputs(resource)}
     assert inputs - NOT_IN_OUR_PLUGIN.get(name, set()) == set(described["inputProperties"])
 
@@ -80,21 +91,27 @@ def test_every_property_the_program_sets_exists_in_the_sdk_and_the_plugin(call: 
     if call.module == "pulumi_command.local":
         assert call.keywords <= sdk_inputs(getattr(pulumi_command.local, call.name))
         return
-    found = vars(pulumi_hcloud)[call.name]
-    if call.name not in RESOURCES:  # an argument class such as FirewallRuleArgs
+    package = call.module.removeprefix("pulumi_")
+    found = vars(SDKS[package])[call.name]
+    if (package, call.name) not in RESOURCES:  # an argument class such as FirewallRuleArgs
         assert call.keywords <= set(inspect.signature(found.__init__).parameters)
         return
     assert call.keywords <= sdk_inputs(found)
-    if call.name == "Provider":
-        described = SCHEMA["provider"]["inputProperties"]
-    else:
-        described = SCHEMA["resources"][found.pulumi_type]["inputProperties"]
+    described = description(package, found)["inputProperties"]
     assert {camel(keyword) for keyword in call.keywords} <= set(described)
     for keyword, keys in call.nested.items():
-        assert {camel(key) for key in keys} <= nested_properties(described[camel(keyword)])
+        assert {camel(key) for key in keys} <= nested_properties(package, described[camel(keyword)])
 
 
-def nested_properties(described: dict[str, Any]) -> set[str]:
+def description(package: str, resource: type[pulumi.CustomResource]) -> dict[str, Any]:
+    """Return what the plugin's schema says of a resource, or of the provider itself."""
+    schema = SCHEMAS[package]
+    if resource.__name__ == "Provider":
+        return dict(schema["provider"])
+    return dict(schema["resources"][resource.pulumi_type])  # type: ignore[attr-defined]
+
+
+def nested_properties(package: str, described: dict[str, Any]) -> set[str]:
     """Return the property names of an object, or of the objects in a list."""
     reference = described.get("items", described)["$ref"]
-    return set(SCHEMA["types"][reference.removeprefix("#/types/")]["properties"])
+    return set(SCHEMAS[package]["types"][reference.removeprefix("#/types/")]["properties"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 #: Properties whose keys are the user's own, not the provider's.
 OWN_KEYS = ("labels", "environment")
-MODULES = ("pulumi_hcloud", "pulumi_command.local")
+MODULES = ("pulumi_hcloud", "pulumi_github", "pulumi_command.local")
 
 
 @dataclass(frozen=True)
