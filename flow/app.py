@@ -17,7 +17,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from flow import terminal
-from flow.commands import build, deploy, status, workflow
+from flow.commands import build, deploy, destroy, status, workflow
 from flow.errors import FlowError
 
 try:
@@ -38,6 +38,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., Any]] = {
     "build": build.build,
     "deploy": deploy.deploy,
+    "destroy": destroy.destroy,
     "status": status.status,
 }
 GROUPS: dict[str, typer.Typer] = {

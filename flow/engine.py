@@ -23,6 +23,16 @@ STOP_SECONDS = 300.0
 
 OnLine = Callable[[str], Any]
 
+# Every engine that runs now: one started by another thread hears of no signal to us.
+_running: set[subprocess.Popen[str]] = set()
+
+
+def stop_running() -> None:
+    """Ask every engine that runs to stop, once; the threads that wait for them see them end."""
+    for process in list(_running):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+
 
 class Engine(automation.PulumiCommand):
     """The Pulumi CLI, run so that stopping us stops it cleanly."""
@@ -60,6 +70,7 @@ class Engine(automation.PulumiCommand):
             errors="replace",
             start_new_session=True,
         )
+        _running.add(process)
         outputs: list[str] = []
         errors: list[str] = []
         readers = [
@@ -78,6 +89,8 @@ class Engine(automation.PulumiCommand):
             for reader in readers:
                 reader.join(5)
             raise
+        finally:
+            _running.discard(process)
         result = automation.CommandResult("\n".join(outputs), "\n".join(errors), code)
         if code != 0:
             raise automation.errors.create_command_error(result)

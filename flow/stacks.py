@@ -65,7 +65,7 @@ class Stacks:
 
     def unselect(self) -> None:
         """Leave no stack selected, so that a command without `-s` asks instead of guessing."""
-        self._engine.run(["stack", "unselect"], self._workspace.work_dir, self._workspace.env_vars)
+        self._run("stack", "unselect")
 
     def set_secret(self, stack: str, key: str, value: str) -> None:
         """Put `value` encrypted into the stack's file; it passes on standard input."""
@@ -143,9 +143,34 @@ class Stacks:
 
         return self._operation(name, destroy)
 
-    def remove(self, name: str) -> None:
-        """Forget an empty stack, with its history and its settings file."""
-        self._workspace.remove_stack(name)
+    def remove(self, name: str, *, keep_file: bool = False) -> None:
+        """Forget an empty stack, with its history and, but for `keep_file`, its settings file."""
+        try:
+            self._workspace.remove_stack(name, preserve_config=keep_file)
+        except automation.StackNotFoundError as error:
+            raise _no_stack(name) from error
+        except automation.CommandError as error:
+            raise FlowError(f"the stack {name} cannot be removed: {_cause(error)}") from error
+
+    def tag(self, name: str, key: str) -> str:
+        """A word kept beside the stack, by `mark`; empty where there is none."""
+        try:
+            return self._run("stack", "tag", "get", key, "--stack", name).strip()
+        except automation.CommandError:
+            return ""
+
+    def mark(self, name: str, key: str, value: str) -> None:
+        """Keep a word beside the stack; it is no part of what an `up` makes."""
+        try:
+            self._run("stack", "tag", "set", key, value, "--stack", name)
+        except automation.CommandError as error:
+            raise FlowError(f"{key} of {name} cannot be set: {_cause(error)}") from error
+
+    def _run(self, *arguments: str) -> str:
+        result = self._engine.run(
+            list(arguments), self._workspace.work_dir, self._workspace.env_vars
+        )
+        return result.stdout
 
     def outputs(self, name: str) -> dict[str, Any]:
         """The stack's outputs. Secrets among them are in clear: print none of it whole."""
@@ -160,16 +185,12 @@ class Stacks:
         One command, where the outputs alone take two.
         """
         try:
-            result = self._engine.run(
-                ["stack", "export", "--show-secrets", "--stack", name],
-                self._workspace.work_dir,
-                self._workspace.env_vars,
-            )
+            exported = self._run("stack", "export", "--show-secrets", "--stack", name)
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.CommandError as error:
             raise FlowError(f"the state of {name} cannot be read: {_cause(error)}") from error
-        found: dict[str, Any] = json.loads(result.stdout).get("deployment") or {}
+        found: dict[str, Any] = json.loads(exported).get("deployment") or {}
         return found
 
     @contextmanager

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from components import naming
 from flow import health, pricing, state
+from flow.engine import stop_running
 from flow.errors import FlowError
 from flow.project import Project
 
@@ -130,7 +131,14 @@ def at_once(work: Callable[[_Given], _Made], given: Sequence[_Given], workers: i
     if not given:
         return []
     with ThreadPoolExecutor(min(workers, len(given))) as pool:
-        return list(pool.map(work, given))
+        try:
+            return list(pool.map(work, given))
+        except BaseException:
+            # A signal reaches this thread alone: what has not begun never will, and what the
+            # others run is asked to stop.
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_running()
+            raise
 
 
 def day(seconds: int | None) -> str:
