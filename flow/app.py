@@ -17,7 +17,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from flow import terminal
-from flow.commands import build, deploy, destroy, status, workflow
+from flow.commands import build, deploy, destroy, promote, status, workflow
 from flow.errors import FlowError
 
 try:
@@ -40,8 +40,12 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "deploy": deploy.deploy,
     "destroy": destroy.destroy,
     "status": status.status,
+    "promote": promote.promote,
+    "release": promote.release,
+    "back-merge": promote.back_merge,
 }
 GROUPS: dict[str, typer.Typer] = {
+    "hotfix": promote.hotfix_app,
     "workflow": workflow.app,
 }
 if sandbox is not None:
