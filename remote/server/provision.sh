@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a Debian 13 server ready for releases. Run as root from the folder the
-# hand-over unpacked; parameters.sh beside it says ADMIN_KEYS, DEPLOY_KEY, SSH_PORT,
-# HOST_KEY_TYPES, VOLUME_DEVICE and VOLUME_SIZE. Safe to repeat: it looks before it changes,
+# hand-over unpacked; parameters.sh beside it says ADMIN_KEYS, DEPLOY_KEY (empty: nobody deploys
+# over SSH, so sshd and root's keys stay as they are), SSH_PORT, HOST_KEY_TYPES, VOLUME_DEVICE
+# and VOLUME_SIZE. Safe to repeat: it looks before it changes,
 # and a stamp makes a repetition instant. Lines for the operator go to fd 3.
 set -eu
 umask 022
@@ -292,19 +293,25 @@ harden_sshd() {
     systemctl reload ssh || systemctl reload sshd
 }
 
-install_agent() {
+# Who may hand releases over: a user with one key, one command, and root's rights for that.
+admit_deployer() {
     getent passwd flow >/dev/null ||
         useradd --system --no-create-home --home-dir "$lib" --shell /bin/sh flow
     usermod -p '*' flow
-    install -d -m 0755 "$etc" "$lib"
-    install -d -m 0700 "$state" "$state/releases" "$state/runs"
     command="restrict,command=\"/usr/bin/sudo -n $lib/deployment-flow-agent\""
     printf '%s %s\n' "$command" "$DEPLOY_KEY" >"$here/authorized_keys"
     put 0644 "$here/authorized_keys" "$etc/authorized_keys" || true
-    printf 'VOLUME=%s\nFINGERPRINT=%s\n' "$VOLUME_DEVICE" "$fingerprint" >"$here/server.conf"
-    put 0644 "$here/server.conf" "$etc/server.conf" || true
     visudo -cqf "$here/files/sudoers"
     put 0440 "$here/files/sudoers" /etc/sudoers.d/deployment-flow || true
+    admit_admins
+    harden_sshd
+}
+
+install_agent() {
+    install -d -m 0755 "$etc" "$lib"
+    install -d -m 0700 "$state" "$state/releases" "$state/runs"
+    printf 'VOLUME=%s\nFINGERPRINT=%s\n' "$VOLUME_DEVICE" "$fingerprint" >"$here/server.conf"
+    put 0644 "$here/server.conf" "$etc/server.conf" || true
     # The whole package at once, so that a deploy never sees half of it.
     rm -rf "$lib/agent.new" "$lib/agent.old"
     cp -R "$here/agent" "$lib/agent.new"
@@ -367,8 +374,7 @@ close_ports
 configure_docker
 start_caddy
 install_agent
-admit_admins
-harden_sshd
+if [ -n "$DEPLOY_KEY" ]; then admit_deployer; fi
 put 0644 "$here/files/20auto-upgrades" /etc/apt/apt.conf.d/20auto-upgrades || true
 stamp >"$etc/stamp"
 say "the server is ready for releases (software $fingerprint)"

@@ -15,13 +15,27 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = frozenset(
-    {"bench", "components", "example", "flow", "planning", "remote", "sandbox", "settings"}
+    {
+        "bench",
+        "components",
+        "example",
+        "feature_demo",
+        "flow",
+        "planning",
+        "remote",
+        "sandbox",
+        "settings",
+    }
     | {"settings_model", "toolchain"}
 )
 # What each part may import of ours, besides itself.
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "bench": frozenset({"components.naming", "flow", "sandbox"}),
     "components": frozenset(),
+    # One script: what a stack's deploy gives a server, and what renders a release.
+    "feature_demo": frozenset(
+        {"components.bundle", "components.compose", "components.naming", "remote"}
+    ),
     # Of the components only what is pure: names, labels, and how a Compose file is read.
     "flow": frozenset(
         {"components.compose", "components.labels", "components.naming", "components.plain_yaml"}

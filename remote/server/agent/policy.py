@@ -34,7 +34,8 @@ _SHARED_KEYS = {
     "configs": frozenset({"content", "environment", "labels"}),
     "secrets": frozenset({"content", "environment", "labels"}),
 }
-_PINNED = re.compile(r"[\w.:/-]+@sha256:[0-9a-f]{64}")
+# By a registry's digest, or by the id of an image that was built on this very server.
+_PINNED = re.compile(r"([\w.:/-]+@)?sha256:[0-9a-f]{64}")
 _PORT = re.compile(r"127\.0\.0\.1:\d{1,5}:\d{1,5}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 

@@ -1,0 +1,156 @@
+"""What the server was before: taken before the first change, so that removal can put it back."""
+
+import base64
+import grp
+import json
+import pwd
+import stat
+import subprocess
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from feature_demo.demo import kept_folder
+from remote.server.agent.machine import Machine
+from remote.server.agent.releases import write_private
+
+# Files the installation changes or replaces rather than owns.
+FILES: Final = (
+    "/etc/hosts",
+    "/etc/apt/apt.conf.d/20auto-upgrades",
+    "/etc/caddy/Caddyfile",
+    "/etc/docker/daemon.json",
+)
+# Folders that packages and the application fill; the deepest first.
+FOLDERS: Final = (
+    "/etc/caddy",
+    "/etc/cni/net.d",
+    "/etc/cni",
+    "/etc/containerd",
+    "/etc/docker",
+    "/data",
+    "/opt/containerd",
+    "/run/containerd",
+    "/run/docker",
+    "/root/.step",  # Caddy's library for certificates, when it hashes a password
+    "/var/lib/caddy",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/lib/unattended-upgrades",
+    "/var/log/caddy",
+    "/var/log/unattended-upgrades",
+)
+SWITCHES: Final = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
+
+
+@dataclass
+class Before:
+    """Names and contents; `added` is what the installation brought."""
+
+    packages: list[str]
+    users: list[str]
+    groups: list[str]
+    files: dict[str, list[str] | None]
+    """Path → [mode in octal, contents in base64], or None where there was none."""
+    filled: dict[str, bool]
+    """Folder → whether it held anything; one that is not here did not exist."""
+    switches: dict[str, str]
+    added: dict[str, list[str]] = field(default_factory=dict)
+    is_whole: bool = False
+    """Whether `added` was taken after the installation went through."""
+
+
+def packages() -> list[str]:
+    """Every package that is there, or left its configuration."""
+    done = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package}\n"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return sorted({line.split()[-1] for line in done.stdout.splitlines() if line[:1] in "ir"})
+
+
+def users() -> list[str]:
+    """Names of /etc/passwd."""
+    return sorted(entry.pw_name for entry in pwd.getpwall())
+
+
+def groups() -> list[str]:
+    """Names of /etc/group."""
+    return sorted(entry.gr_name for entry in grp.getgrall())
+
+
+def take(known_packages: Path | None = None) -> Before:
+    """Look, and change nothing. `known_packages`: taken before python3 itself was installed."""
+    listed = packages()
+    if known_packages is not None and known_packages.exists():
+        listed = sorted({line.split()[-1] for line in known_packages.read_text().splitlines()})
+    return Before(
+        packages=listed,
+        users=users(),
+        groups=groups(),
+        files={path: _contents(Path(path)) for path in FILES},
+        filled={path: any(Path(path).iterdir()) for path in FOLDERS if Path(path).is_dir()},
+        switches={
+            name: path.read_text().strip()
+            for name in SWITCHES
+            if (path := Path("/proc/sys") / name).exists()
+        },
+    )
+
+
+def _contents(path: Path) -> list[str] | None:
+    if not path.is_file():
+        return None
+    mode = stat.S_IMODE(path.stat().st_mode)
+    return [f"{mode:o}", base64.b64encode(path.read_bytes()).decode()]
+
+
+def restore(path: Path, kept: list[str] | None) -> None:
+    """Put a file back as it was; one that was not there is removed."""
+    if kept is None:
+        path.unlink(missing_ok=True)
+        return
+    data = base64.b64decode(kept[1])
+    if path.is_file() and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In place: /etc/hosts may be a mount of its own.
+    path.write_bytes(data)
+    path.chmod(int(kept[0], 8))
+
+
+def count(before: Before, *, is_whole: bool) -> None:
+    """Note what has come since."""
+    if before.is_whole and not is_whole:
+        return
+    old = {name: set(before.added.get(name, [])) for name in ("packages", "users", "groups")}
+    before.added = {
+        # An update may bring more, and what a person installed meanwhile is theirs.
+        "packages": sorted(old["packages"] | set(packages()) - set(before.packages)),
+        "users": sorted(old["users"] | set(users()) - set(before.users)),
+        "groups": sorted(old["groups"] | set(groups()) - set(before.groups)),
+    }
+    before.is_whole = is_whole
+
+
+def loaded(path: Path) -> dict[str, Any]:
+    """A JSON object, or an empty one where there is none to read."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def load(machine: Machine) -> Before | None:
+    """What was kept, or None."""
+    path = kept_folder(machine) / "before.json"
+    return Before(**json.loads(path.read_text())) if path.exists() else None
+
+
+def save(machine: Machine, before: Before) -> None:
+    """Keep it durably, root only."""
+    folder = kept_folder(machine)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    machine.state.chmod(0o700)
+    write_private(folder / "before.json", json.dumps(asdict(before), indent=1))
