@@ -4,7 +4,7 @@ Only for a stack whose state holds no server; one that does asks nothing.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -96,6 +96,36 @@ def delete_unfinished(
     return _ask(token, endpoint, delete)
 
 
+def delete_unfinished_records(
+    *, token: str, endpoint: str, wanted: Mapping[str, Any], seconds: float
+) -> bool:
+    """Delete the record set that is exactly the `wanted` one; whether there was one.
+
+    For one whose making was given up, so that the state does not know it. Another address, or
+    another stack in its labels, is the proof that it is somebody else's. Raises CloudError.
+
+    wanted  zone, name, type, records ([{"value"}]) and labels
+    """
+    from hcloud.actions import ActionException
+
+    def delete(client: Any) -> bool:
+        zone = client.zones.get(wanted["zone"])
+        found = client.zones.get_rrset(zone, wanted["name"], wanted["type"])
+        values = {each["value"] for each in wanted.get("records") or []}
+        if {each.value for each in found.records or []} != values:
+            return False
+        if _lasting(found.labels) != _lasting(wanted.get("labels")):
+            return False
+        try:
+            action = client.zones.delete_rrset(found).action
+            action.wait_until_finished(max_retries=max(1, int(seconds)))
+        except ActionException:
+            return False
+        return True
+
+    return _ask(token, endpoint, delete)
+
+
 def power_on(*, token: str, endpoint: str, name: str) -> bool:
     """Start the server of that name where it is off; whether it was. Raises CloudError."""
 
@@ -113,6 +143,11 @@ def attached_to(*, token: str, endpoint: str, volume: str) -> str | None:
     """Id of the server a volume is attached to. Raises CloudError as `place` does."""
     found = _ask(token, endpoint, lambda client: client.volumes.get_by_id(int(volume)))
     return None if found.server is None else str(found.server.id)
+
+
+def _lasting(labels: Mapping[str, str] | None) -> dict[str, str]:
+    """Those that say whose something is: a demo's end moves until its first `up` has finished."""
+    return {name: value for name, value in (labels or {}).items() if name != "expires"}
 
 
 def _addresses(server: Any) -> set[str]:

@@ -5,9 +5,9 @@ it asks too often, leaves a server off whose type could not be changed, and name
 next step. So a server gets our own deadline, and every Hetzner resource a hook that is told of
 each failure.
 
-The provider takes no other deadline for anything else: it gives up volumes, firewalls and changes
-of a server after 20 minutes, and would poll for a record set without end. A destroy runs no
-program, and so no hook.
+The provider takes no deadline for anything else: it gives up volumes, firewalls and changes of a
+server after 20 minutes, and would poll for a record set without end, so that this is ended from
+outside (planning/deadline.py). A destroy runs no program, and so no hook.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 import pulumi
 
 from planning import cloud
+from planning.deadline import Deadline, end_provider
 from settings_model import Settings
 
 RATE_PAUSE_SECONDS: Final = 15
@@ -108,6 +109,26 @@ def lost(failure: Failure) -> bool:
     return made and (too_late or any(sign in said for sign in _UNANSWERED))
 
 
+def left_over(failure: Failure) -> bool:
+    """Whether a record set may be there that an earlier `up` gave up, unknown to the state; pure.
+
+    One try: what stays after that is somebody else's.
+    """
+    made = (failure.kind, failure.operation) == ("ZoneRrset", "create")
+    return made and "(uniqueness_error)" in failure.errors[0] and len(failure.errors) == 1
+
+
+def overdue(what: str, stage: Stage) -> str:
+    """What is said when a record set's deadline has passed; pure."""
+    return (
+        f"{what}: Hetzner did not finish this in {stage.deadline} s (cloudDeadline), and its "
+        "provider would wait for ever, so it was ended (it is no bug of the provider, as the "
+        "engine says below). See https://status.hetzner.com. Next: "
+        f"pulumi up -s {stage.stack}, which goes on with what was made"
+        + ("." if stage.protected else f"; or give it up: pulumi destroy -s {stage.stack}")
+    )
+
+
 def rate_limited(failure: Failure, deadline: int) -> bool:
     """Whether to ask again after a pause: the limit is used up, and was for less than that."""
     tries = deadline // RATE_PAUSE_SECONDS
@@ -127,18 +148,34 @@ def addresses_of(inputs: Mapping[str, Any] | None) -> list[str]:
 
 def cover(settings: Settings, location: str) -> None:
     """Put hook and deadline on every Hetzner resource registered from now on."""
-    hook = pulumi.ErrorHook("hetzner", _hook(settings, location))
-    hooks = pulumi.ResourceHookBinding(on_error=[hook])
-    deadline = pulumi.CustomTimeouts(create=f"{settings.cloud_deadline}s")
+    stage = _stage(settings, location)
+    deadline = Deadline(settings.cloud_deadline, lambda what: _give_up(overdue(what, stage)))
+    on_error = [pulumi.ErrorHook("hetzner", _hook(settings, stage, deadline))]
+    hooks = pulumi.ResourceHookBinding(on_error=on_error)
+    begins = pulumi.ResourceHook(
+        "hetzner-begins", lambda args: deadline.start(args.urn, f"The record set {args.name}")
+    )
+    ends = pulumi.ResourceHook("hetzner-ends", lambda args: deadline.stop(args.urn))
+    timed = pulumi.ResourceHookBinding(
+        before_create=[begins],
+        after_create=[ends],
+        before_update=[begins],
+        after_update=[ends],
+        on_error=on_error,
+    )
+    of_a_server = pulumi.CustomTimeouts(create=f"{settings.cloud_deadline}s")
 
     def cover_one(
         args: pulumi.ResourceTransformationArgs,
     ) -> pulumi.ResourceTransformationResult | None:
         if not args.type_.startswith("hcloud:index/"):
             return None
-        # Any other type would warn that it takes no deadline.
-        made = args.type_ == "hcloud:index/server:Server"
-        own = pulumi.ResourceOptions(hooks=hooks, custom_timeouts=deadline if made else None)
+        kind = args.type_.rpartition(":")[2]
+        own = pulumi.ResourceOptions(
+            hooks=timed if kind == "ZoneRrset" else hooks,
+            # Any other type would warn that it takes no deadline.
+            custom_timeouts=of_a_server if kind == "Server" else None,
+        )
         return pulumi.ResourceTransformationResult(
             args.props, pulumi.ResourceOptions.merge(args.opts, own)
         )
@@ -146,9 +183,18 @@ def cover(settings: Settings, location: str) -> None:
     pulumi.runtime.register_stack_transformation(cover_one)
 
 
-def _hook(settings: Settings, location: str) -> Callable[[pulumi.ErrorHookArgs], Any]:
+def _give_up(text: str) -> None:
+    pulumi.log.error(text)
+    if not end_provider():
+        pulumi.log.error(
+            "The provider's process was not found, so this run does not end by itself. "
+            "Next: press Ctrl-C twice, then pulumi cancel and the command above"
+        )
+
+
+def _stage(settings: Settings, location: str) -> Stage:
     at = settings.locations.index(location) if location in settings.locations else -1
-    stage = Stage(
+    return Stage(
         stack=settings.stack,
         server_type=settings.server_type,
         location=location,
@@ -156,38 +202,29 @@ def _hook(settings: Settings, location: str) -> Callable[[pulumi.ErrorHookArgs],
         deadline=settings.cloud_deadline,
         protected=settings.protected,
     )
-    token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
+
+
+def _hook(
+    settings: Settings, stage: Stage, deadline: Deadline
+) -> Callable[[pulumi.ErrorHookArgs], Any]:
     given: set[str] = set()
 
     async def told(args: pulumi.ErrorHookArgs) -> bool:
         """Whether the engine is to try again."""
+        deadline.stop(args.urn)
+        if deadline.passed:
+            return False  # nothing can be made any more, and why was said
         failure = Failure(args.type.rpartition(":")[2], args.failed_operation, args.errors)
         if rate_limited(failure, settings.cloud_deadline):
             pulumi.log.warn(f"Hetzner's rate limit is used up: again in {RATE_PAUSE_SECONDS} s")
             await asyncio.sleep(RATE_PAUSE_SECONDS)
+            again = True
+        else:
+            again = await _repair(settings, failure, args.new_inputs or {})
+        if again:
+            if failure.kind == "ZoneRrset":
+                deadline.start(args.urn, f"The record set {args.name}")
             return True
-        server = str((args.new_inputs or {}).get("name"))
-        try:
-            if lost(failure) and len(failure.errors) <= LOST_SERVER_TRIES:
-                deleted = await asyncio.to_thread(
-                    cloud.delete_unfinished,
-                    token=token,
-                    endpoint=settings.hcloud_endpoint,
-                    name=server,
-                    addresses=addresses_of(args.new_inputs),
-                    seconds=settings.cloud_deadline,
-                )
-                if deleted:
-                    pulumi.log.warn("Hetzner made the server, but its answer was lost: made again")
-                    return True
-            if (failure.kind, failure.operation) == ("Server", "update"):
-                # The provider has switched it off to change its type.
-                await asyncio.to_thread(
-                    cloud.power_on, token=token, endpoint=settings.hcloud_endpoint, name=server
-                )
-        except cloud.CloudError as error:
-            # The next `up` finds a server by its addresses.
-            pulumi.log.warn(str(error))
         text = advice(failure, stage)
         if text not in given:  # an outage fails everything at once, and needs saying once
             given.add(text)
@@ -195,3 +232,38 @@ def _hook(settings: Settings, location: str) -> Callable[[pulumi.ErrorHookArgs],
         return False
 
     return told
+
+
+async def _repair(settings: Settings, failure: Failure, inputs: Mapping[str, Any]) -> bool:
+    """Take away what a failure left at Hetzner; whether it can be made anew now."""
+    token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
+    endpoint, seconds = settings.hcloud_endpoint, settings.cloud_deadline
+    server = str(inputs.get("name"))
+    try:
+        if lost(failure) and len(failure.errors) <= LOST_SERVER_TRIES:
+            deleted = await asyncio.to_thread(
+                cloud.delete_unfinished,
+                token=token,
+                endpoint=endpoint,
+                name=server,
+                addresses=addresses_of(inputs),
+                seconds=seconds,
+            )
+            if deleted:
+                pulumi.log.warn("Hetzner made the server, but its answer was lost: made again")
+                return True
+        if left_over(failure):
+            return await asyncio.to_thread(
+                cloud.delete_unfinished_records,
+                token=token,
+                endpoint=endpoint,
+                wanted=inputs,
+                seconds=seconds,
+            )
+        if (failure.kind, failure.operation) == ("Server", "update"):
+            # The provider has switched it off to change its type.
+            await asyncio.to_thread(cloud.power_on, token=token, endpoint=endpoint, name=server)
+    except cloud.CloudError as error:
+        # The next `up` finds a server by its addresses.
+        pulumi.log.warn(str(error))
+    return False

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from hcloud.servers import ServerCreatePublicNetwork
+from hcloud.zones import ZoneRecord
 
 from planning import cloud as hetzner
 from planning import rescue
@@ -88,6 +89,60 @@ def test_addresses_are_read_out_of_a_servers_inputs() -> None:
     inputs = {"publicNets": [{"ipv4": 7.0, "ipv4Enabled": True, "ipv6": 8.0}]}
     assert rescue.addresses_of(inputs) == ["7", "8"]
     assert rescue.addresses_of(None) == []
+
+
+def test_a_record_set_that_was_given_up_names_the_next_command() -> None:
+    text = rescue.overdue("The record set staging-a", STAGE)
+    for each in ("staging-a", "600 s", "cloudDeadline", "https://status.hetzner.com", UP):
+        assert each in text
+    assert "destroy" not in text
+
+
+@pytest.mark.parametrize(
+    ("failure", "left"),
+    [
+        (failed("it exists (uniqueness_error)", "ZoneRrset"), True),
+        (failed("it exists (uniqueness_error)", "ZoneRrset", "update"), False),
+        (failed("it exists (uniqueness_error)", "Volume"), False),
+        (failed("no (forbidden)", "ZoneRrset"), False),
+        (Failure("ZoneRrset", "create", ["it exists (uniqueness_error)"] * 2), False),
+    ],
+)
+def test_a_record_set_may_be_left_over_where_its_name_is_taken(
+    failure: Failure, left: bool
+) -> None:
+    assert rescue.left_over(failure) is left
+
+
+LABELS = {"stack": "staging", "expires": "1"}
+RECORDS = {"zone": "example.com", "name": "staging", "type": "A", "labels": LABELS}
+
+
+def delete_records(cloud: Cloud, **other: Any) -> bool:
+    wanted = {**RECORDS, "records": [{"value": "203.0.113.7"}], **other}
+    return hetzner.delete_unfinished_records(
+        token="d" * 64, endpoint=f"{cloud.url}/v1", wanted=wanted, seconds=5
+    )
+
+
+def test_a_record_set_is_deleted_only_where_it_is_this_stacks(cloud: Cloud) -> None:
+    zone = cloud.client.zones.create(name="example.com", mode="primary").zone
+    zone.create_rrset(
+        name="staging", type="A", labels=LABELS, records=[ZoneRecord("203.0.113.7")]
+    ).action.wait_until_finished()
+    assert not delete_records(cloud, records=[{"value": "203.0.113.8"}])
+    assert not delete_records(cloud, labels={"stack": "prod", "expires": "1"})
+    assert not delete_records(cloud, labels=None)
+    # A demo's end moves from run to run until one has finished.
+    assert delete_records(cloud, labels={"stack": "staging", "expires": "2"})
+    kinds = {each.type for each in cloud.client.zones.get_rrset_all(zone)}
+    assert kinds == {"SOA", "NS"}
+
+
+def test_a_record_set_that_is_not_there_any_more_is_no_reason_to_try_again(cloud: Cloud) -> None:
+    cloud.client.zones.create(name="example.com", mode="primary")
+    with pytest.raises(hetzner.CloudError, match="not_found"):
+        delete_records(cloud)
 
 
 @pytest.fixture
