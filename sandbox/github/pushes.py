@@ -1,21 +1,25 @@
 """A push: whether it may be, and what is told of it.
 
-Which refs move is checked by the rules of the repository (resources/rulesets.py keeps them);
-that a branch goes forward only can be told by git alone, once it has the new commits: a hook in
-the repository does, by the list of refs it is given in its environment.
+Which refs move is checked against the repository's rules. What git alone can tell, once it has
+the new commits (whether history is rewritten), its hook does, and the hook refuses for both: a
+push is answered ref by ref.
 """
 
-import logging
 from typing import Any
 
+from sandbox.github import push_hook, rules
 from sandbox.github.access import Caller
 from sandbox.github.errors import GithubError
 from sandbox.github.git import NONE
 from sandbox.github.hub import Event, Hub
 from sandbox.store import Record
 
-log = logging.getLogger(__name__)
-
+_BY_HISTORY = ("non_fast_forward", "required_linear_history")
+_WORKFLOW_FILES = {
+    "fine_grained": "refusing to allow a Personal Access Token to create or update workflow",
+    "workflow": "refusing to allow a GitHub App to create or update workflow",
+    "installation": "refusing to allow a GitHub App to create or update workflow",
+}
 _PACKET = 4
 
 
@@ -39,11 +43,26 @@ def prepare(hub: Hub, repository: Record, caller: Caller, body: bytes) -> dict[s
 
     Raises GithubError 403 for one that may not be.
     """
-    log.debug("%s pushes to %s of %s", caller.login, repository["full_name"], hub.url)
-    for _old, _new, ref in updates(body):
+    push_hook.install(hub.git(repository).folder)
+    lines = []
+    for old, new, ref in updates(body):
         if not ref.startswith(("refs/heads/", "refs/tags/", "refs/notes/")):
             raise GithubError(403, f"deny updating a hidden ref: {ref}")
-    return {}
+        held = rules.applying(hub, repository, caller, ref)
+        for words in rules.violations(hub, repository, held, (ref, old, new)):
+            lines.append(f"{ref}\tdeny\t{words}")
+        kinds = {rule["type"] for rule in held}
+        lines += [f"{ref}\t{kind}\t" for kind in _BY_HISTORY if kind in kinds]
+    if not may_change_workflows(caller):
+        lines.append(f"*\tworkflows\t{_WORKFLOW_FILES[caller.kind]}")
+    return {push_hook.ENVIRONMENT: "\n".join(lines)}
+
+
+def may_change_workflows(caller: Caller) -> bool:
+    """Whether a token may push files under .github/workflows; a run's own never may."""
+    if caller.permissions is None:
+        return True
+    return not caller.is_workflow and caller.permissions.get("workflows") == "write"
 
 
 def finish(hub: Hub, repository: Record, caller: Caller, before: dict[str, str]) -> None:
