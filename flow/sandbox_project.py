@@ -40,6 +40,10 @@ ZONE_OF_PROJECT = {
 # What the sandbox's DNS answers for a demo without a zone.
 ADDRESS_DOMAIN = "address.sandbox.test"
 
+# The repositories of the sandbox's team: its copy of this one, and its application's.
+DEPLOYMENT = "example-org/deployment"
+APPLICATION = "example-org/fieldwork"
+
 # Settings that name the world outside: a team's own values must not reach the
 # sandbox, whose defaults stand for them.
 OUTSIDE = frozenset(
@@ -54,6 +58,8 @@ OUTSIDE = frozenset(
 # Variables that would make the engine or a client reach another account, or
 # override what we set.
 FOREIGN = (
+    "FLOW_GITHUB_TOKEN",
+    "GH_TOKEN",
     "HCLOUD_CONFIG",
     "HCLOUD_CONTEXT",
     "PULUMI_ACCESS_TOKEN",
@@ -104,6 +110,12 @@ class SandboxProject:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "HCLOUD_ENDPOINT": str(self.credentials["endpoint"]),
             "HCLOUD_TOKEN": str(tokens[DEMO_PROJECT]["token"]),
+            # The sandbox's GitHub, as its maintainer: for `flow promote` and the like, and for any
+            # client that goes by these names.
+            "GITHUB_TOKEN": str(self.credentials["github"]["users"]["maintainer"]["token"]),
+            "GITHUB_API_URL": str(self.credentials["github"]["api"]),
+            "GITHUB_SERVER_URL": str(self.credentials["github"]["url"]),
+            "GITHUB_REPOSITORY": APPLICATION,
             # What servers pull images with; a default in Pulumi.yaml cannot be secret.
             "REGISTRY_USERNAME": str(self.credentials["registry"]["pull"]["username"]),
             "REGISTRY_PASSWORD": str(self.credentials["registry"]["pull"]["password"]),

@@ -24,11 +24,8 @@ from components import naming
 from flow import caller
 from flow.errors import FlowError
 from flow.publishing import BASE_IMAGE
-from flow.sandbox_project import PROJECT_OF_STACK, SandboxProject
+from flow.sandbox_project import APPLICATION, DEPLOYMENT, PROJECT_OF_STACK, SandboxProject
 
-ORGANIZATION = "example-org"
-DEPLOYMENT = f"{ORGANIZATION}/deployment"
-APPLICATION = f"{ORGANIZATION}/fieldwork"
 BRANCHES = tuple(reversed(list(naming.STAGE_BRANCHES.values())))
 # Which of the sandbox's Hetzner projects the runs in an environment may reach, and from where.
 ENVIRONMENTS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -36,6 +36,11 @@ def credentials(tmp_path: Path) -> dict[str, Any]:
         "ca": str(tmp_path / "ca.pem"),
         "trust": str(tmp_path / "trust.pem"),
         "passphrase": PASSWORD,
+        "github": {
+            "url": "http://127.0.0.1:7090",
+            "api": "http://127.0.0.1:7090/api/v3",
+            "users": {"maintainer": {"token": "ghp_test"}},
+        },
     }
 
 

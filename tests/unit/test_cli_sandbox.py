@@ -30,6 +30,11 @@ CREDENTIALS = {
     "ca": "/nowhere/ca.pem",
     "trust": "/nowhere/trust.pem",
     "passphrase": "pass phrase",
+    "github": {
+        "url": "http://127.0.0.1:7090",
+        "api": "http://127.0.0.1:7090/api/v3",
+        "users": {"maintainer": {"token": "ghp_test"}},
+    },
 }
 
 
