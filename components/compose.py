@@ -9,6 +9,7 @@ PATH: Final = "deployment-flow.path"
 HEALTH: Final = "deployment-flow.health"
 JOB: Final = "deployment-flow.job"
 DATA: Final = "deployment-flow.data"
+DUMP: Final = "deployment-flow.dump"
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _VARIABLE: Final = re.compile(

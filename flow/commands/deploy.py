@@ -50,6 +50,11 @@ def deploy(
         agree(f"Deploy {version or 'the settings'} to production?", yes)
     with stages:
         done = deploying.deploy(team, wish, stages)
+    tell(done, as_json)
+
+
+def tell(done: deploying.Deployed, as_json: bool) -> None:
+    """Say how a deploy ended."""
     if as_json:
         terminal.print_json(done.output())
         return
@@ -60,4 +65,6 @@ def deploy(
     )
     if done.expires is not None:
         day = datetime.datetime.fromtimestamp(done.expires, datetime.UTC)
-        terminal.say(f"it ends on {day:%Y-%m-%d %H:%M} UTC: flow demo extend {environment}")
+        terminal.say(
+            f"it ends on {day:%Y-%m-%d %H:%M} UTC: flow demo extend {done.branch} --until DATE"
+        )

@@ -195,7 +195,7 @@ def test_the_deploy_key_can_ask_for_a_verb_and_nothing_else(
     assert main.serve(asked, Machine(tmp_path)) == 2
     answer = json.loads(capsys.readouterr().out)
     assert answer["result"]["ok"] is False
-    assert "deploy, logs, prune, status, version" in answer["result"]["cause"]
+    assert "deploy, dump, follow, logs, prune, status, version" in answer["result"]["cause"]
 
 
 def test_status_before_the_first_release_says_so(

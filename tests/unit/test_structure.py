@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     # Of the components only what is pure: names, labels, and how a Compose file is read.
     "flow": frozenset(
         {"components.compose", "components.labels", "components.naming", "components.plain_yaml"}
-        | {"sandbox"}
+        | {"remote.ssh", "sandbox"}
     ),
     "planning": frozenset({"components", "remote.shipment", "settings_model"}),
     "remote": frozenset(),

@@ -43,16 +43,21 @@ class Compose:
         self, release: Release, *arguments: str, seconds: float = 60, loud: bool = False
     ) -> Ended:
         """A Compose command on a release; `loud` shows its lines as they come."""
+        command, environment = self.command(release, *arguments)
         return self._commands.run(
-            [
-                "docker", "compose", "--progress", "quiet", "--project-name", PROJECT,
-                "--project-directory", str(release.path),
-                "--file", str(release.path / "compose.yaml"), *arguments,
-            ],
+            command,
             seconds=seconds,
-            environment={**release.environment, **self._environment()},
+            environment=environment,
             on_line=self._say if loud else None,
-        )  # fmt: skip
+        )
+
+    def command(self, release: Release, *arguments: str) -> tuple[list[str], dict[str, str]]:
+        """A Compose command on a release as it is run, and its variables; secrets are in these."""
+        return [
+            "docker", "compose", "--progress", "quiet", "--project-name", PROJECT,
+            "--project-directory", str(release.path),
+            "--file", str(release.path / "compose.yaml"), *arguments,
+        ], {**release.environment, **self._environment()}  # fmt: skip
 
     def up(self, release: Release, seconds: int) -> Ended:
         """Start everything of a release, wait until it is up, stop what it no longer has."""

@@ -15,12 +15,14 @@ from typing import Any
 from .commands import Commands
 from .compose import Compose
 from .deploy import Deployer
+from .dump import dumps, send_dump
 from .errors import DeployError
 from .health import Probe
 from .lines import Blot
+from .logs import follow
 from .machine import Machine
-from .releases import Store, check_request
-from .runs import RunLog, Runs, execute, send
+from .releases import Release, Store, check_request
+from .runs import RunLog, Runs, client_is_gone, execute, send
 
 REQUEST_LIMIT = 8 * 1024 * 1024
 _WORD = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
@@ -48,12 +50,14 @@ def serve(asked: str, machine: Machine) -> int:
     words = asked.split(" ")
     verbs: dict[str, Callable[[Machine, list[str]], dict[str, object]]] = {
         "deploy": _verb_deploy,
+        "dump": _verb_dump,
+        "follow": _verb_follow,
         "logs": _verb_logs,
         "prune": _verb_prune,
         "status": _verb_status,
         "version": _verb_version,
     }
-    has_words = len(words) > 1 and words[0] != "logs"
+    has_words = len(words) > 1 and words[0] not in ("follow", "logs")
     if words[0] not in verbs or has_words or not all(_WORD.fullmatch(word) for word in words):
         send({"result": {
             "ok": False,
@@ -135,18 +139,50 @@ def _verb_status(machine: Machine, _: list[str]) -> dict[str, object]:
 
 def _verb_logs(machine: Machine, words: list[str]) -> dict[str, object]:
     """`logs [SERVICE] [LINES]`: the last lines of one service or of all."""
+    release, arguments, blot = _logged(machine, words)
+    ended = Compose(Commands(), machine, _print).compose(release, *arguments)
+    for line in ended.lines:
+        send({"log": blot(line)})
+    return {"ok": ended.ok}
+
+
+def _verb_follow(machine: Machine, words: list[str]) -> dict[str, object]:
+    """`follow [SERVICE] [LINES]`: the last lines, and what is written from then on."""
+    release, arguments, blot = _logged(machine, words)
+    command, environment = Compose(Commands(), machine, _print).command(
+        release, *arguments, "--follow"
+    )
+    follow(command, {**os.environ, **environment}, blot, send, client_is_gone)
+    return {"ok": True}
+
+
+def _logged(machine: Machine, words: list[str]) -> tuple[Release, list[str], Blot]:
+    """The release, the arguments of `docker compose` for its log, and what blots its secrets."""
     release = Store(machine.state).current()
     if release is None:
         raise DeployError("no release runs here yet", "deploy one with `pulumi up`")
     count = next((word for word in words if word.isdigit()), "100")
     services = [word for word in words if not word.isdigit()]
-    blot = Blot(list(release.environment.values()))
-    ended = Compose(Commands(), machine, _print).compose(
-        release, "logs", "--no-color", "--tail", str(min(int(count), 1000)), *services
-    )
-    for line in ended.lines:
-        send({"log": blot(line)})
-    return {"ok": ended.ok}
+    known = json.loads((release.path / "compose.yaml").read_text())["services"]
+    for service in services:
+        if service not in known:
+            raise DeployError(
+                f"there is no service {service}", f"name one of {', '.join(sorted(known))}"
+            )
+    arguments = ["logs", "--no-color", "--tail", str(min(int(count), 1000)), *services]
+    return release, arguments, Blot(list(release.environment.values()))
+
+
+def _verb_dump(machine: Machine, _: list[str]) -> dict[str, object]:
+    """Sends the application's data; the result names what was saved and what holds data."""
+    release = Store(machine.state).current()
+    if release is None:
+        return {"ok": True, "dumps": [], "data": []}
+    compose = Compose(Commands(), machine, _print)
+    found = dumps(compose, release)
+    for service, (container, command) in sorted(found.items()):
+        send_dump(service, container, command, send)
+    return {"ok": True, "dumps": sorted(found), "data": release.manifest.get("data") or []}
 
 
 def _verb_prune(machine: Machine, _: list[str]) -> dict[str, object]:

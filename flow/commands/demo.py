@@ -1,0 +1,152 @@
+"""`flow demo …`: feature demos, from a branch to gone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from flow import demos, deploying, project, reaping, survey, terminal
+from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
+from flow.commands.deploy import tell
+from flow.commands.status import table
+from flow.errors import FlowError
+from flow.stages import Stages
+
+app = typer.Typer(help="Feature demos: throwaway servers, one a branch.", no_args_is_help=True)
+
+
+def complete(incomplete: str) -> list[str]:
+    """Demos that begin so; none where the project cannot be asked."""
+    try:
+        names = demos.names(project.find())
+    except Exception:  # noqa: BLE001 (a shell waits for the key's answer: silence is right)
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Branch = Annotated[
+    str,
+    typer.Argument(
+        metavar="BRANCH", help="The demo's branch, or its stack's name.", autocompletion=complete
+    ),
+]
+Until = Annotated[str | None, typer.Option(help="Its last day, as 2031-05-31; kept by pushes.")]
+DumpTo = Annotated[
+    Path | None, typer.Option("--dump-to", help="Folder of the last dump.", file_okay=False)
+]
+NoDump = Annotated[bool, typer.Option("--no-dump", help="Lose its data.")]
+
+
+@app.command()
+def up(
+    branch: Branch,
+    until: Until = None,
+    version: Version = None,
+    application: Application = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Make the demo of BRANCH, or deploy to the one there is."""
+    deploying.check_version(version)
+    day = demos.last_day(until, demos.today())
+    stack = demos.stack_for(branch)
+    team = project.find()
+    folder = deploying.application_for(team, stack, application)
+    with Stages() as stages:
+        if dry_run:
+            terminal.print_json(_would(team, stack))
+            return
+        done = demos.up(team, branch, stages, version=version, until=day, application=folder)
+    tell(done, as_json)
+
+
+@app.command()
+def extend(
+    branch: Branch,
+    until: Annotated[str, typer.Option(help="Its new last day, as 2031-05-31.")],
+    as_json: Json = False,
+) -> None:
+    """Give the demo of BRANCH another last day. What runs there stays."""
+    day = demos.last_day(until, demos.today()) or until
+    with Stages() as stages:
+        done = demos.extend(project.find(), branch, day, stages)
+    tell(done, as_json)
+
+
+@app.command()
+def end(
+    branch: Branch,
+    dump_to: DumpTo = None,
+    no_dump: NoDump = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Save the data of the demo of BRANCH, encrypted; then remove all of it.
+
+    The dump goes to --dump-to, else FLOW_DUMPS, else the registry (with REGISTRY_PUSH_USERNAME),
+    else ./dumps. `age -d` opens it, with the key of FLOW_DUMP_RECIPIENT or the passphrase.
+    """
+    team, stack = project.find(), demos.stack_for(branch)
+    if dry_run:
+        terminal.print_json(_would(team, stack))
+        return
+    agree(f"End {stack}{' and lose its data' if no_dump else ''}?", yes, word=stack)
+    dumps = demos.Dumps(wanted=not no_dump, folder=dump_to)
+    with Stages() as stages:
+        done = demos.end(team, branch, stages, dumps)
+    if as_json:
+        terminal.print_json(done)
+    elif done["gone"]:
+        terminal.say(f"there is no {stack}: nothing to end")
+    else:
+        terminal.say(f"{stack} is gone" + (f"; its data: {done['dump']}" if done["dump"] else ""))
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Every demo: version, URL, health now, end and cost a day."""
+    rows = demos.rows(project.find())
+    if as_json:
+        terminal.print_json([each.output() for each in rows])
+        return
+    terminal.data.print(table(rows, time.time()))
+    if not rows:
+        terminal.say("there are no demos. Next: flow demo up feature-demo/NAME")
+
+
+@app.command()
+def reap(dump_to: DumpTo = None, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Announce what ends within a day, end what is over, remove what states have lost.
+
+    A demo that was deployed within a day, or has a date to come, is never touched, nor is what
+    is no demo. Exit code 1 when one could not be ended.
+    """
+    with Stages() as stages:
+        done = reaping.reap(
+            project.find(), stages, dry_run=dry_run, dumps=demos.Dumps(folder=dump_to)
+        )
+    if as_json:
+        terminal.print_json([each.output() for each in done])
+    else:
+        made = Table(box=None, pad_edge=False, header_style="bold")
+        for name in ("demo", "what", "why"):
+            made.add_column(name, overflow="fold")
+        for each in done:
+            dump = f"; its data: {each.dump}" if each.dump else ""
+            made.add_row(each.environment, each.action, f"{each.why}{dump}".replace("[", r"\["))
+        terminal.data.print(made)
+    failed = [each.environment for each in done if each.action == "failed"]
+    if failed:
+        raise FlowError(f"not ended: {', '.join(failed)}", "flow demo reap --dry-run says why")
+
+
+def _would(team: project.Project, stack: str) -> dict[str, object]:
+    """What a run would act on, for --dry-run."""
+    exists = stack in team.stacks.names()
+    rows = survey.look(team, [stack]) if exists else []
+    return {"environment": stack, "exists": exists, "now": [each.output() for each in rows]}

@@ -1,0 +1,127 @@
+"""The deploy agent on an environment's server, asked with the stack's own key and pinned host key.
+
+The key runs the agent and nothing else: what it knows no verb for needs an admin's own key.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from flow.errors import FlowError
+from flow.state import State
+from remote.ssh import Connection, SessionError, open_session
+
+AGENT_USER = "flow"
+SILENCE_SECONDS = 60.0
+DUMP_SECONDS = 2000.0  # the agent's own deadline is shorter
+FOLLOW_SECONDS = 4 * 3600.0 + 60
+DUMP_LIMIT = 1 << 30
+"""Bytes: a dump is held in memory, so that it is nowhere in clear."""
+
+
+def connection(stack: str, found: State) -> Connection:
+    """Where the stack's agent is. Raises FlowError for a stack without a server."""
+    outputs = found.outputs
+    if not outputs.get("deploy_key") or not outputs.get("ssh"):
+        raise FlowError(f"{stack} has no server", f"flow deploy {stack}")
+    _, host, port = login(found)
+    return Connection(
+        host, str(outputs["deploy_key"]), str(outputs["known_hosts"]), AGENT_USER, port
+    )
+
+
+def login(found: State) -> tuple[str, str, int]:
+    """User, host and port a person logs in with, out of the output `ssh`."""
+    words = shlex.split(str(found.outputs["ssh"]))
+    user, _, host = words[-1].rpartition("@")
+    return user or "root", host, int(words[words.index("-p") + 1]) if "-p" in words else 22
+
+
+def logs(
+    stack: str,
+    found: State,
+    service: str | None,
+    lines: int,
+    say: Callable[[str], None],
+    *,
+    follow: bool = False,
+) -> None:
+    """Pass on the last lines of one service or all, secrets blotted out by the agent.
+
+    follow  and what is written from then on, for some hours at most
+    """
+    words = ["follow" if follow else "logs", *([service] if service else []), str(lines)]
+    for message in ask(stack, found, " ".join(words), FOLLOW_SECONDS if follow else 120):
+        if "log" in message:
+            say(str(message["log"]))
+
+
+def dump(
+    stack: str, found: State, say: Callable[[str], None]
+) -> tuple[dict[str, bytes], list[str]]:
+    """The application's data, service → bytes, and the names of what holds data on the server."""
+    saved: dict[str, bytearray] = {}
+    service = ""
+    result: Mapping[str, Any] = {}
+    for message in ask(stack, found, "dump", DUMP_SECONDS):
+        if "dump" in message:
+            service = str(message["dump"])
+            saved[service] = bytearray()
+        elif "data" in message:
+            saved[service] += base64.b64decode(str(message["data"]))
+            say(f"{service}: {len(saved[service]) / 1e6:.1f} MB")
+            if len(saved[service]) > DUMP_LIMIT:
+                raise FlowError(
+                    f"the dump of {service} on {stack} is larger than {DUMP_LIMIT >> 20} MiB",
+                    f"save it by hand (flow ssh {stack}), then end it with --no-dump",
+                )
+        elif "end" in message:
+            whole = hashlib.sha256(saved[service]).hexdigest() == message.get("sha256")
+            if not whole:
+                raise FlowError(f"the dump of {service} on {stack} was cut", "run it again")
+        elif "result" in message:
+            result = message["result"]
+    return {name: bytes(data) for name, data in saved.items()}, list(result.get("data") or [])
+
+
+def ask(stack: str, found: State, words: str, seconds: float) -> Iterator[dict[str, Any]]:
+    """Messages of the agent to one request, the result last. Raises FlowError."""
+    until = time.monotonic() + seconds
+    try:
+        with open_session(connection(stack, found), words) as session:
+            for line in session.lines(SILENCE_SECONDS, until):
+                message = _parse(line)
+                yield message
+                if "result" in message:
+                    _check(stack, message["result"])
+                    return
+            raise session.failure()
+    except SessionError as error:
+        raise FlowError(
+            f"the server of {stack} does not answer ({error.reason}): {error}",
+            "look at it: flow status; the host key is checked against the stack's own",
+        ) from error
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {"log": line}
+    return message if isinstance(message, dict) else {"log": line}
+
+
+def _check(stack: str, result: Any) -> None:
+    if isinstance(result, Mapping) and result.get("ok"):
+        return
+    told = result if isinstance(result, Mapping) else {}
+    raise FlowError(
+        f"{stack}: {told.get('cause') or 'the agent could not do it'}",
+        str(told.get("remedy") or f"flow deploy {stack}, which installs the agent anew"),
+    )

@@ -1,0 +1,86 @@
+"""The application's data as its own command writes it: passed on in pieces, never stored here.
+
+A service says how it is saved in its label `deployment-flow.dump`: a shell command whose standard
+output is the dump. The label is read from the running container, where Compose has filled in its
+variables. The caller encrypts what arrives.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from typing import IO, Any, cast
+
+from .compose import Compose
+from .errors import DeployError
+from .lines import cut_lines
+from .releases import Release
+
+LABEL = "deployment-flow.dump"
+SECONDS = 1800
+PIECE_BYTES = 4500
+"""As base64 in JSON it is a line shorter than the hand-over reads (8 KiB)."""
+
+Send = Callable[[Mapping[str, object]], None]
+
+
+def dumps(compose: Compose, release: Release) -> dict[str, tuple[str, str]]:
+    """Service → (container, command) of every running service that says how it is saved."""
+    found = {}
+    for container in compose.containers(release):
+        if container.get("State") != "running":
+            continue
+        name = str(container["Name"])
+        told = compose.docker(
+            "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', name
+        )
+        if told.ok and (command := told.last()) not in ("no output", "<no value>"):
+            found[str(container["Service"])] = (name, command)
+    return found
+
+
+def send_dump(service: str, container: str, command: str, send: Send) -> None:
+    """Run the command in the container and send what it writes. Raises DeployError."""
+    process = subprocess.Popen(
+        ["docker", "exec", container, "sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    complaints: list[str] = []
+
+    def listen() -> None:
+        for line in cut_lines(cast(IO[bytes], process.stderr), 500):
+            complaints.append(line)
+            del complaints[:-20]
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    watch = threading.Timer(SECONDS, process.kill)
+    watch.start()
+    digest, size = hashlib.sha256(), 0
+    send({"dump": service})
+    try:
+        while piece := cast(IO[bytes], process.stdout).read(PIECE_BYTES):
+            digest.update(piece)
+            size += len(piece)
+            send({"data": base64.b64encode(piece).decode()})
+        status = process.wait()
+    finally:
+        watch.cancel()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        listener.join(timeout=5)
+        for pipe in (process.stdout, process.stderr):
+            cast(IO[Any], pipe).close()
+    if status != 0 or size == 0:
+        why = complaints[-1] if complaints else f"exit code {status}, {size} bytes"
+        raise DeployError(
+            f"the dump of service {service} failed: {why}",
+            f"correct its label {LABEL}, or end the demo without a dump",
+        )
+    send({"end": service, "bytes": size, "sha256": digest.hexdigest()})
