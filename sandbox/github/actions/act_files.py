@@ -73,8 +73,11 @@ def write(work: Work, folder: Path) -> list[str]:
         path.touch(mode=0o600)
         # JSON is YAML, and needs no quoting rules.
         path.write_text(json.dumps(content, ensure_ascii=False))
+    server = work.environment.get("GITHUB_SERVER_URL", "https://github.com")
     local = [
-        word for uses, at in work.actions.items() for word in ("--local-repository", f"{uses}={at}")
+        word
+        for uses, at in work.actions.items()
+        for word in ("--local-repository", f"{server}/{uses}={at}")
     ]
     return [
         work.event, "--json", "--action-offline-mode", "--no-skip-checkout", "--no-cache-server",

@@ -1,0 +1,371 @@
+"""The way of one job: its concurrency group, its environment's rules, a runner, its end."""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from sandbox.github import checks, deployments, environments
+from sandbox.github.access import BOT
+from sandbox.github.actions import contexts, records, uses
+from sandbox.github.actions.act_files import Needed, Work
+from sandbox.github.actions.execution import Execution
+from sandbox.github.actions.expressions import Evaluation, ExpressionError
+from sandbox.github.actions.graph import Leaf
+from sandbox.github.actions.runner import Result, Runner
+from sandbox.github.actions.uses import UsesError
+from sandbox.github.actions.workflow import WorkflowError
+from sandbox.github.hub import Hub
+from sandbox.store import Record
+
+log = logging.getLogger(__name__)
+
+_TOKEN_SECONDS = 24 * 3600.0
+_NO_RIGHTS_OF_FORKS = "read"
+
+Post = Callable[[Callable[[], None]], None]
+
+
+class JobLives:
+    """Takes jobs from the moment what they need is done.
+
+    post  runs something in the scheduler's thread
+    """
+
+    def __init__(self, hub: Hub, runner: Runner, post: Post, at_once: int) -> None:
+        self._hub = hub
+        self._runner = runner
+        self._post = post
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="job")
+
+    def close(self) -> None:
+        """Take no more; what runs has been told to stop."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def log(self, job: Mapping[str, Any]) -> Path:
+        """Where a job's log is."""
+        return log_of(self._hub, job)
+
+    # In the scheduler's thread.
+
+    def open(self, execution: Execution, leaf: Leaf) -> None:
+        """It may begin: its groups, its environment, and then a runner."""
+        record = self._change(leaf, status="queued")
+        check = checks.create(
+            self._hub, execution.repository, record["name"], record["head_sha"],
+            details_url=records.job_url(self._hub, record), external_id=leaf.key,
+            suite=str(execution.number), head_branch=record["head_branch"] or "",
+        )  # fmt: skip
+        self._change(leaf, check_run=check["id"])
+        wanted = leaf.node.job.concurrency
+        if wanted is None:
+            self._gate(execution, leaf)
+            return
+
+        def go() -> None:
+            if not leaf.done:
+                self._change(leaf, status="queued")
+                self._gate(execution, leaf)
+                execution.advance()
+
+        def cancel(reason: str) -> None:
+            self.stop(execution, leaf, reason)
+            self._post(execution.advance)
+
+        try:
+            holder, goes = execution.enter(
+                wanted, self._known(execution, leaf), leaf.key, go, cancel
+            )
+        except ExpressionError as error:
+            self.skip(execution, leaf, "failure", f"concurrency: {error}")
+            return
+        if leaf.done:
+            execution.groups.leave(holder)
+            return
+        leaf.holders.append(holder)
+        if goes:
+            self._gate(execution, leaf)
+        else:
+            self._change(leaf, status="pending")
+
+    def stop(self, execution: Execution, leaf: Leaf, reason: str, *, force: bool = False) -> None:
+        """End it, wherever it is."""
+        if leaf.done:
+            return
+        if reason:
+            self._change(leaf, reason=reason)
+        if leaf.begun:
+            leaf.stop.force = leaf.stop.force or force
+            leaf.stop.asked.set()
+            return
+        self.skip(execution, leaf, "cancelled", reason)
+
+    def skip(self, execution: Execution, leaf: Leaf, conclusion: str, reason: str = "") -> None:
+        """It ends before it began."""
+        if reason:
+            self._change(leaf, reason=reason)
+            self._write(leaf, f"##[error]{reason}")
+        self._end(execution, leaf, Result(conclusion))
+
+    def decide(
+        self, execution: Execution, leaf: Leaf, *, approved: bool, login: str, comment: str
+    ) -> None:
+        """A reviewer has decided on a job that waits."""
+        record = self._record(leaf)
+        if leaf.done or record["status"] != "waiting":
+            return
+        if not approved:
+            told = f"Deployment to {leaf.environment} was rejected by {login}. {comment}".strip()
+            self.skip(execution, leaf, "failure", told)
+            return
+        self._change(leaf, approved_by=login)
+        self.look(execution, leaf)
+
+    def look(self, execution: Execution, leaf: Leaf) -> None:
+        """Begin a job that waits, if nothing holds it any more."""
+        record = self._record(leaf)
+        if leaf.done or record["status"] != "waiting":
+            return
+        reviewed = record.get("approved_by") or not record.get("reviewed")
+        if reviewed and self._hub.store.now() >= record.get("not_before", 0):
+            self._enqueue(execution, leaf)
+
+    def abandon(self, job: Record, reason: str) -> None:
+        """Close the record of a job that an earlier process left."""
+        changes = {"status": records.DONE, "conclusion": "cancelled", "reason": reason}
+        self._hub.store.change("job", job["id"], completed_at=self._hub.now(), **changes)
+        leaf = Leaf(None, int(job["id"]), job["key"], None)  # type: ignore[arg-type]
+        self._tell(leaf, records.DONE, "failure", "cancelled")
+        self._write(leaf, f"##[error]{reason}")
+
+    # Its environment.
+
+    def _known(self, execution: Execution, leaf: Leaf) -> Evaluation:
+        known = execution.evaluation(leaf.node.scope, leaf.node)
+        return known.with_(matrix=leaf.matrix or {})
+
+    def _gate(self, execution: Execution, leaf: Leaf) -> None:
+        wanted = leaf.node.job.environment
+        try:
+            name = self._known(execution, leaf).text(wanted.name) if wanted else ""
+        except ExpressionError as error:
+            self.skip(execution, leaf, "failure", f"environment: {error}")
+            return
+        if not wanted or not name:
+            self._enqueue(execution, leaf)
+            return
+        leaf.environment = name
+        found = self._environment(execution, name)
+        run = execution.run
+        self._change(leaf, environment=found["name"])
+        if not environments.admits(found, run["ref"], protected=self._is_protected(run)):
+            kind = "Tag" if run["ref"].startswith("refs/tags/") else "Branch"
+            short = run["ref"].split("/", 2)[2]
+            self.skip(
+                execution, leaf, "failure",
+                f'{kind} "{short}" is not allowed to deploy to {found["name"]} due to '
+                "environment protection rules.",
+            )  # fmt: skip
+            return
+        if wanted.deployment:
+            deployment = deployments.create(
+                self._hub, execution.repository, BOT, ref=run["ref"].split("/", 2)[2],
+                sha=run["sha"], environment=found["name"], payload={"run_id": run["id"]},
+            )  # fmt: skip
+            self._change(leaf, deployment=deployment["id"])
+        minutes = float(found["wait_timer"] or 0)
+        if found["reviewers"] or minutes:
+            self._change(
+                leaf,
+                status="waiting",
+                reviewed=bool(found["reviewers"]),
+                not_before=self._hub.store.now() + minutes * 60,
+            )
+            self._tell(leaf, "waiting", "pending")
+            return
+        self._enqueue(execution, leaf)
+
+    def _environment(self, execution: Execution, name: str) -> Record:
+        found = environments.environment_of(self._hub, execution.full_name, name)
+        if found is None:
+            # As on GitHub: naming one makes it, without any rules.
+            now = self._hub.now()
+            fresh = {
+                "name": name, "wait_timer": 0, "prevent_self_review": False, "reviewers": [],
+                "deployment_branch_policy": None, "created_at": now, "updated_at": now,
+            }  # fmt: skip
+            self._hub.store.add("environment", execution.full_name, fresh)
+            found = environments.environment_of(self._hub, execution.full_name, name)
+        assert found is not None  # noqa: S101 - it was just added
+        return found
+
+    def _is_protected(self, run: Record) -> bool:
+        return any(
+            f"refs/heads/{record.get('branch', record.get('name'))}" == run["ref"]
+            for record in self._hub.store.all("branch_protection", run["project"])
+        )
+
+    # A runner.
+
+    def _enqueue(self, execution: Execution, leaf: Leaf) -> None:
+        self._change(leaf, status="queued")
+        leaf.begun = True
+        self._tell(leaf, "queued", "queued")
+        self._pool.submit(self._work, execution, leaf)
+
+    def _work(self, execution: Execution, leaf: Leaf) -> None:
+        """In a thread of the pool: the job itself."""
+        token = ""
+        try:
+            if leaf.stop.asked.is_set():
+                result = Result("cancelled")
+            else:
+                self._change(leaf, status="in_progress", started_at=self._hub.now())
+                self._tell(leaf, "in_progress", "in_progress")
+                self._post(execution.advance)
+                token = self._token(execution, leaf)
+                work, minutes = self._prepare(execution, leaf, token)
+                result = self._runner.run(
+                    work,
+                    self.log(self._record(leaf)),
+                    leaf.stop,
+                    lambda steps: self._steps(leaf, steps),
+                    minutes,
+                )
+        except (ExpressionError, UsesError, WorkflowError) as error:
+            self._write(leaf, f"##[error]{error}")
+            self._change(leaf, reason=str(error))
+            result = Result("failure")
+        except Exception as error:
+            log.exception("job %s of run %s", leaf.key, execution.number)
+            self._write(leaf, f"##[error]the sandbox's runner failed: {error!r}")
+            result = Result("failure")
+        finally:
+            if token:
+                self._hub.tokens.revoke(token)
+
+        def end() -> None:
+            self._end(execution, leaf, result)
+            execution.advance()
+
+        self._post(end)
+
+    def _token(self, execution: Execution, leaf: Leaf) -> str:
+        granted = leaf.node.scope.permissions(leaf.node.job)
+        if not execution.run["trusted"]:
+            granted = {
+                name: _NO_RIGHTS_OF_FORKS for name, level in granted.items() if level != "none"
+            }
+        permissions = {name.replace("-", "_"): level for name, level in granted.items()}
+        return self._hub.tokens.mint(
+            BOT,
+            "workflow",
+            permissions={"metadata": "read", **permissions},
+            repositories=[execution.full_name],
+            expires=self._hub.store.now() + _TOKEN_SECONDS,
+        )
+
+    def _prepare(self, execution: Execution, leaf: Leaf, token: str) -> tuple[Work, float]:
+        node, run = leaf.node, execution.run
+        known = self._known(execution, leaf)
+        minutes = float(known.text(node.job.timeout_minutes))
+        context = contexts.github(self._hub, execution.repository, run, node.name)
+        work = Work(
+            workflow=node.scope.loaded.workflow,
+            title=run["name"],
+            name=node.name,
+            job=node.job,
+            event=run["event"],
+            payload=run["payload"],
+            actor=run["actor"],
+            inputs=node.scope.inputs,
+            needs={need.name: Needed(need.result, need.outputs) for need in node.needs},
+            matrix=leaf.matrix,
+            secrets={
+                **execution.secrets(node.scope, leaf.environment),
+                "GITHUB_TOKEN": token,
+            },
+            variables=environments.variables_of(
+                self._hub, execution.full_name, leaf.environment or None
+            ),
+            environment=contexts.environment(context),
+            actions=uses.actions(
+                self._hub,
+                [step.uses for step in node.job.steps if step.uses],
+                self._hub.folder / ".actions",
+            ),
+        )
+        return work, minutes
+
+    # Its end.
+
+    def _end(self, execution: Execution, leaf: Leaf, result: Result) -> None:
+        if leaf.done:
+            return
+        leaf.done, leaf.result, leaf.outputs = True, result.conclusion, result.outputs
+        self._change(
+            leaf,
+            status=records.DONE,
+            conclusion=result.conclusion,
+            outputs=dict(result.outputs),
+            completed_at=self._hub.now(),
+        )
+        states = {"success": "success", "skipped": "inactive"}
+        self._tell(
+            leaf, records.DONE, states.get(result.conclusion, "failure"), result.conclusion,
+            result.address,
+        )  # fmt: skip
+        for holder in leaf.holders:
+            execution.groups.leave(holder)
+        if result.conclusion == "failure":
+            self._after_failure(execution, leaf)
+
+    def _after_failure(self, execution: Execution, leaf: Leaf) -> None:
+        known = self._known(execution, leaf)
+        strategy = leaf.node.job.strategy
+        try:
+            if known.truth(leaf.node.job.continue_on_error):
+                leaf.result = "success"
+            elif leaf.matrix is not None and strategy and known.truth(strategy.fail_fast):
+                for other in leaf.node.members:
+                    if isinstance(other, Leaf) and other is not leaf:
+                        self.stop(execution, other, "The strategy configuration was canceled.")
+        except ExpressionError as error:
+            self._write(leaf, f"##[error]{error}")
+
+    def _tell(
+        self, leaf: Leaf, status: str, state: str, conclusion: str = "", address: str = ""
+    ) -> None:
+        """Say it to the check run and the deployment."""
+        record = self._record(leaf)
+        check = self._hub.store.get("check_run", record["check_run"] or "")
+        if check is not None:
+            shown = {"status": "queued" if status == "waiting" else status}
+            checks.update(self._hub, check, **({"conclusion": conclusion} if conclusion else shown))
+        deployment = self._hub.store.get("deployment", record["deployment"] or "")
+        if deployment is not None:
+            deployments.set_status(
+                self._hub, deployment, BOT, state, environment_url=address,
+                log_url=records.job_url(self._hub, record),
+            )  # fmt: skip
+
+    def _record(self, leaf: Leaf) -> Record:
+        return self._hub.store.get("job", leaf.record) or {}
+
+    def _change(self, leaf: Leaf, **changes: Any) -> Record:
+        return self._hub.store.change("job", leaf.record, **changes) or {}
+
+    def _steps(self, leaf: Leaf, steps: list[dict[str, Any]]) -> None:
+        self._change(leaf, steps=steps)
+
+    def _write(self, leaf: Leaf, line: str) -> None:
+        path = self.log(self._record(leaf))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as lines:
+            print(f"{self._hub.now().removesuffix('Z')}.0000000Z {line}", file=lines)
+
+
+def log_of(hub: Hub, job: Mapping[str, Any]) -> Path:
+    """Where a job's log is, whether or not there is one yet."""
+    return hub.folder / "runs" / str(job["run_id"]) / f"{job['id']}.log"

@@ -1,0 +1,373 @@
+"""Actions as a whole: takes events and commands, keeps the runs going, wakes schedules.
+
+Everything happens in one thread, in the order in which it was told, but for the jobs themselves.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sandbox.github import payloads
+from sandbox.github.access import BOT
+from sandbox.github.actions import contexts, records, triggers
+from sandbox.github.actions.concurrency import Groups
+from sandbox.github.actions.execution import Execution
+from sandbox.github.actions.expressions import Evaluation, ExpressionError, Expressions, Program
+from sandbox.github.actions.graph import Loaded, load
+from sandbox.github.actions.jobs import JobLives
+from sandbox.github.actions.runner import Runner, settings
+from sandbox.github.actions.schedules import Schedules
+from sandbox.github.actions.uses import FileAt
+from sandbox.github.actions.workflow import FOLDER, Workflow, WorkflowError, parse
+from sandbox.github.errors import GithubError
+from sandbox.github.git import NONE, Git, GitError
+from sandbox.github.hub import Event, Hub
+from sandbox.store import Record
+
+log = logging.getLogger(__name__)
+
+#: The name of events that are commands of the API to this part; they start no workflow.
+COMMAND = "sandbox_actions"
+AT_ONCE = 2
+_TICK_SECONDS = 0.5
+
+Work = Callable[[], None]
+
+
+class Actions:
+    """Runs the workflows of a hub's repositories from `start` to `stop`."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        expressions: Expressions | None = None,
+        environment: Callable[[], Mapping[str, str]] | None = None,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self._hub = hub
+        self._program = None if expressions else Program()
+        self._expressions: Expressions = expressions or self._program  # type: ignore[assignment]
+        self._groups = Groups()
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        known = environment or (lambda: settings(hub.folder.parent))
+        self._runner = Runner(hub.folder / ".work", known, hub.now)
+        self._jobs = JobLives(hub, self._runner, self._post, at_once)
+        self._running: dict[int, Execution] = {}
+        self._schedules = Schedules(hub)
+        self._thread: threading.Thread | None = None
+        self._pending = 0
+        self._counting = threading.Lock()
+
+    def start(self) -> None:
+        """Take up what an earlier process left, and begin."""
+        self._post(self._resume)
+        self._thread = threading.Thread(target=self._loop, name="actions", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the jobs that run, and the thread."""
+        for execution in list(self._running.values()):
+            for leaf in execution.leaves.values():
+                leaf.stop.force = True
+                leaf.stop.asked.set()
+        self._jobs.close()
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(10)
+        if self._program is not None:
+            self._program.close()
+
+    def on_event(self, event: Event) -> None:
+        """Take an event; what it starts begins soon, not now."""
+        self._post(lambda: self._command(event) if event.name == COMMAND else self._event(event))
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until nothing moves: all runs are done or wait for somebody. For tests."""
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            with self._counting:
+                busy = self._pending
+            if not busy and not any(
+                leaf.begun and not leaf.done
+                for execution in list(self._running.values())
+                for leaf in list(execution.leaves.values())
+            ):
+                return True
+            time.sleep(0.02)
+        return False
+
+    def _post(self, work: Work) -> None:
+        with self._counting:
+            self._pending += 1
+        self._queue.put(work)
+
+    def _loop(self) -> None:
+        ticked = 0.0
+        while True:
+            try:
+                work = self._queue.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                pass
+            else:
+                if work is None:
+                    return
+                try:
+                    work()
+                except Exception:
+                    log.exception("the scheduler failed at one thing and goes on")
+                with self._counting:
+                    self._pending -= 1
+            if time.monotonic() - ticked >= _TICK_SECONDS:
+                ticked = time.monotonic()
+                try:
+                    self._tick()
+                except Exception:
+                    log.exception("schedules and wait timers")
+
+    # Events.
+
+    def _event(self, event: Event) -> None:
+        repository = self._hub.repository(*event.repository.split("/"))
+        git = self._hub.git(repository)
+        ref, sha = event.ref, event.sha
+        if event.name in triggers.ON_DEFAULT_BRANCH or not sha or sha == NONE:
+            ref = f"refs/heads/{repository['default_branch']}"
+            sha = git.resolve(ref) or ""
+        if not sha:
+            return
+        happening = self._happening(event, ref, sha, git)
+        if not triggers.may_start(happening):
+            return
+        for path in git.names(sha, FOLDER.rstrip("/")):
+            if path.endswith((".yml", ".yaml")):
+                self._consider(repository, event, happening, FileAt(event.repository, sha, path))
+
+    def _consider(
+        self, repository: Record, event: Event, happening: triggers.Happening, file: FileAt
+    ) -> None:
+        git = self._hub.git(repository)
+        content = git.file(file.sha, file.path) or b""
+        try:
+            workflow = parse(content.decode("utf-8", "replace"), file.path)
+        except WorkflowError as error:
+            if event.name == "push":  # as GitHub shows it: a run that has failed
+                known = records.workflow(self._hub, event.repository, file.path)
+                run = self._new_run(repository, event, happening.ref, file.sha, known, None)
+                self._hub.store.change(
+                    "run", run["id"], status=records.DONE, conclusion="failure", error=str(error)
+                )
+            return
+        known = records.workflow(self._hub, event.repository, file.path, workflow.title)
+        wanted = event.payload.get("workflow") if event.name == "workflow_dispatch" else file.path
+        if wanted != file.path or known["state"] != "active":
+            return
+        if event.name == "schedule" and event.payload.get("workflow") != file.path:
+            return
+        if triggers.starts(workflow, happening):
+            run = self._new_run(repository, event, happening.ref, file.sha, known, workflow)
+            self._begin(run)
+
+    def _happening(self, event: Event, ref: str, sha: str, git: Git) -> triggers.Happening:
+        pull = event.payload.get("pull_request") or {}
+        head = (pull.get("head") or {}).get("sha") or sha
+        message = ""
+        if event.name in ("push", "pull_request"):
+            try:
+                message = git.commit(head).message
+            except (GitError, IndexError):
+                log.warning("%s of %s: there is no commit %s", event.name, event.repository, head)
+
+        def paths() -> list[str]:
+            if event.name == "push":
+                before = str(event.payload.get("before", NONE))
+                base = before if before != NONE else f"{sha}^"
+                spec = f"{base}..{sha}"
+            else:
+                spec = f"{(pull.get('base') or {}).get('sha', sha)}...{head}"
+            names = git.run("diff", "--name-only", "-z", spec, "--", check=False)
+            return [name for name in names.split("\0") if name]
+
+        return triggers.Happening(
+            name=event.name,
+            ref=ref,
+            action=event.action,
+            base=(pull.get("base") or {}).get("ref", ""),
+            message=message,
+            by_workflow_token=event.by_workflow_token,
+            paths=paths,
+        )
+
+    def _new_run(
+        self,
+        repository: Record,
+        event: Event,
+        ref: str,
+        sha: str,
+        known: Record,
+        workflow: Workflow | None,
+    ) -> Record:
+        pull = event.payload.get("pull_request") or {}
+        head = pull.get("head") or {}
+        away = (head.get("repo") or {}).get("full_name", event.repository) != event.repository
+        payload = {
+            **payloads.around(self._hub, repository, event.actor or BOT),
+            **({"action": event.action} if event.action else {}),
+            **event.payload,
+        }
+        inputs: dict[str, Any] = {}
+        if workflow is not None and event.name == "workflow_dispatch":
+            declared = workflow.on["workflow_dispatch"]
+            inputs = triggers.typed(declared, event.payload.get("inputs") or {})
+            payload["workflow"] = known["path"]
+        run = records.new_run(
+            self._hub,
+            event.repository,
+            known,
+            event=event.name,
+            ref=ref,
+            sha=sha,
+            head_branch=head.get("ref") or ref.split("/", 2)[2],
+            head_sha=head.get("sha") or sha,
+            actor=event.actor or BOT,
+            triggering_actor=event.actor or BOT,
+            payload=payload,
+            inputs=inputs,
+            trusted=not (away and event.name == "pull_request"),
+            display_title=self._title(repository, event, sha, known),
+        )
+        if workflow is not None and workflow.run_name:
+            self._name(run, workflow.run_name)
+        return run
+
+    def _title(self, repository: Record, event: Event, sha: str, known: Record) -> str:
+        pull, release = event.payload.get("pull_request"), event.payload.get("release")
+        if pull:
+            return str(pull.get("title", ""))
+        if release:
+            return str(release.get("name") or release.get("tag_name", ""))
+        if event.name == "push":
+            return self._hub.git(repository).commit(sha).message.split("\n")[0]
+        return str(known["name"])
+
+    def _name(self, run: Record, template: str) -> None:
+        repository = self._hub.repository(*run["project"].split("/"))
+        context = {
+            "github": contexts.github(self._hub, repository, run),
+            "inputs": run["inputs"],
+        }
+        try:
+            title = Evaluation(self._expressions, context).text(template)
+        except ExpressionError as error:
+            log.warning("run-name of %s: %s", run["path"], error)
+            return
+        if title.strip():
+            self._hub.store.change("run", run["id"], display_title=title.strip())
+
+    def _begin(self, run: Record, keep: Mapping[str, Record] | None = None) -> None:
+        file = FileAt(run["project"], run["sha"], run["path"])
+        try:
+            loaded = load(self._hub, file)
+        except (WorkflowError, GithubError) as error:
+            self._hub.store.change(
+                "run", run["id"], status=records.DONE, conclusion="startup_failure",
+                error=str(error),
+            )  # fmt: skip
+            return
+        self._hub.store.change("run", run["id"], referenced_workflows=_referenced(loaded))
+        execution = Execution(
+            self._hub, self._groups, self._expressions, self._jobs, run, loaded, run["inputs"],
+            self._post, keep,
+        )  # fmt: skip
+        self._running = {n: e for n, e in self._running.items() if not e.finished}
+        self._running[execution.number] = execution
+        execution.begin()
+
+    # Commands.
+
+    def _command(self, event: Event) -> None:
+        told = event.payload
+        execution = self._running.get(int(told["run"]))
+        if event.action in ("cancel", "force-cancel"):
+            if execution is not None:
+                execution.cancel(
+                    f"The run was canceled by @{event.actor}.", force=event.action == "force-cancel"
+                )
+        elif event.action == "review" and execution is not None:
+            for leaf in list(execution.leaves.values()):
+                if leaf.environment.lower() in told["environments"]:
+                    self._jobs.decide(
+                        execution, leaf, approved=told["state"] == "approved", login=event.actor,
+                        comment=told["comment"],
+                    )  # fmt: skip
+            execution.advance()
+        elif event.action == "rerun":
+            self._rerun(int(told["run"]), event.actor, set(told.get("keep", [])))
+
+    def _rerun(self, number: int, actor: str, keep: set[str]) -> None:
+        run = self._hub.store.get("run", number)
+        if run is None or run["status"] != records.DONE:
+            return
+        kept = {
+            job["key"]: job
+            for job in records.jobs(self._hub, run)
+            if job["key"] in keep and job["conclusion"] == "success"
+        }
+        now = self._hub.now()
+        changed = self._hub.store.change(
+            "run", number, run_attempt=run["run_attempt"] + 1, status="queued", conclusion=None,
+            triggering_actor=actor, run_started_at=now, updated_at=now, error="",
+        )  # fmt: skip
+        self._begin(changed or run, kept)
+
+    # Time.
+
+    def _tick(self) -> None:
+        for event in self._schedules.due():
+            self._event(event)
+        for execution in list(self._running.values()):
+            for leaf in list(execution.leaves.values()):
+                self._jobs.look(execution, leaf)
+
+    def _resume(self) -> None:
+        """Runs of an earlier process: what ran is over, what waited waits again."""
+        for run in self._hub.store.all("run"):
+            if run["status"] == records.DONE:
+                continue
+            jobs = records.jobs(self._hub, run)
+            if any(job["status"] == "in_progress" for job in jobs):
+                self._give_up(run, jobs)
+                continue
+            kept = {job["key"]: job for job in jobs if job["conclusion"] == "success"}
+            for job in jobs:
+                self._forget(job)
+            self._begin(run, kept)
+
+    def _give_up(self, run: Record, jobs: list[Record]) -> None:
+        reason = "The runner has received a shutdown signal: the sandbox's GitHub was stopped."
+        for job in jobs:
+            if job["status"] != records.DONE:
+                self._jobs.abandon(job, reason)
+        self._hub.store.change(
+            "run", run["id"], status=records.DONE, conclusion="cancelled", error=reason,
+            updated_at=self._hub.now(),
+        )  # fmt: skip
+
+    def _forget(self, job: Record) -> None:
+        for kind, name in (("job", "id"), ("check_run", "check_run"), ("deployment", "deployment")):
+            if job.get(name):
+                self._hub.store.remove(kind, job[name])
+
+
+def _referenced(loaded: Loaded) -> list[dict[str, str]]:
+    return [
+        {
+            "path": f"{each.file.repository}/{each.file.path}@{each.file.sha}",
+            "sha": each.file.sha,
+        }
+        for below in loaded.called.values()
+        for each in below.all()
+    ]
