@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox.github.actions.concurrency import Holder
 from sandbox.github.actions.runner import Stop
-from sandbox.github.actions.uses import FileAt, UsesError, text_of, workflow_at
+from sandbox.github.actions.uses import FileAt, UsesError, absolute, text_of, workflow_at
 from sandbox.github.actions.workflow import Job, Workflow, WorkflowError, parse
 from sandbox.github.hub import Hub
 
@@ -34,7 +34,7 @@ def load(hub: Hub, file: FileAt, depth: int = 0) -> Loaded:
     if depth >= _DEEPEST:
         raise WorkflowError(f"{file.path}: workflows call each other more than {_DEEPEST} deep")
     try:
-        workflow = parse(text_of(hub, file), file.path)
+        workflow = _located(parse(text_of(hub, file), file.path), file)
         called: dict[str, Loaded] = {}
         for name, job in workflow.jobs.items():
             if job.uses:
@@ -44,6 +44,18 @@ def load(hub: Hub, file: FileAt, depth: int = 0) -> Loaded:
     except UsesError as error:
         raise WorkflowError(f"Invalid workflow file: {file.path}: {error}") from None
     return Loaded(workflow, file, called)
+
+
+def _located(workflow: Workflow, file: FileAt) -> Workflow:
+    """The workflow with every `$/…` of its steps as the repository and commit it means."""
+    jobs = {}
+    for name, job in workflow.jobs.items():
+        steps = tuple(
+            step.model_copy(update={"uses": absolute(step.uses, file)}) if step.uses else step
+            for step in job.steps
+        )
+        jobs[name] = job.model_copy(update={"steps": steps}) if steps else job
+    return workflow.model_copy(update={"jobs": jobs})
 
 
 def _may_call(path: str, name: str, job: Job, called: Loaded) -> None:

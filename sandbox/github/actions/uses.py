@@ -22,6 +22,8 @@ CHECKOUT = Path(__file__).parent / "checkout"
 _ACTION = re.compile(r"([^/@\s]+)/([^/@\s]+)(/[^@\s]+)?@(\S+)")
 _WORKFLOW = re.compile(r"([^/@\s]+)/([^/@\s]+)/(\.github/workflows/[^/@\s]+\.ya?ml)@(\S+)")
 _LOCAL_WORKFLOW = re.compile(r"\./(\.github/workflows/[^/@\s]+\.ya?ml)")
+# This file's own repository, at this file's own commit.
+_SELF = "$/"
 _DEEPEST = 10
 _SECONDS = 60
 
@@ -39,8 +41,16 @@ class FileAt:
     path: str
 
 
+def absolute(uses: str, around: FileAt) -> str:
+    """`$/action` in a file as what it means: `owner/repository/action@sha`; else as it is."""
+    if not uses.startswith(_SELF):
+        return uses
+    return f"{around.repository}/{uses.removeprefix(_SELF)}@{around.sha}"
+
+
 def workflow_at(hub: Hub, uses: str, around: FileAt) -> FileAt:
     """The file a job's `uses` names in the file around it. Raises UsesError."""
+    uses = absolute(uses, around)
     if found := _LOCAL_WORKFLOW.fullmatch(uses):
         return FileAt(around.repository, around.sha, found[1])
     if not (found := _WORKFLOW.fullmatch(uses)):
