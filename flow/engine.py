@@ -7,6 +7,7 @@ terminal's Ctrl-C would reach it twice, which makes it quit without tidying.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,9 +18,16 @@ from typing import IO, Any
 
 from pulumi import automation
 
+from flow.errors import FlowError
+
 # After a first SIGINT the engine finishes the step it is in; a server's creation
 # can take minutes, and cutting it off there is what leaves things behind.
 STOP_SECONDS = 300.0
+# At a second one it leaves the step it is in, and still gives its lock back.
+LEAVE_SECONDS = 20.0
+# A destroy takes a minute or two; but the provider waits without end for the deletion of a
+# record set that Hetzner never finishes, and no program runs then that would watch it.
+DESTROY_SECONDS = 900.0
 
 OnLine = Callable[[str], Any]
 
@@ -57,7 +65,10 @@ class Engine(automation.PulumiCommand):
         on_output: OnLine | None = None,
         on_error: OnLine | None = None,
     ) -> automation.CommandResult:
-        """`given` goes to standard input, as secrets must: `ps` shows arguments."""
+        """`given` goes to standard input, as secrets must: `ps` shows arguments.
+
+        Raises FlowError for a destroy that is not over in DESTROY_SECONDS.
+        """
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
         process = subprocess.Popen(
             [self.command, "--non-interactive", *args],
@@ -77,6 +88,11 @@ class Engine(automation.PulumiCommand):
             _reader(process.stdout, outputs, on_output),
             _reader(process.stderr, errors, on_error),
         ]
+        overdue = threading.Event()
+        watch = threading.Timer(DESTROY_SECONDS, _give_up, [process, overdue])
+        watch.daemon = True
+        if args[:1] == ["destroy"]:
+            watch.start()
         try:
             if given is not None and process.stdin:
                 process.stdin.write(given)
@@ -90,7 +106,14 @@ class Engine(automation.PulumiCommand):
                 reader.join(5)
             raise
         finally:
+            watch.cancel()
             _running.discard(process)
+        if overdue.is_set():
+            raise FlowError(
+                f"the destroy was not over in {DESTROY_SECONDS:.0f} s and was ended: something "
+                "at Hetzner is never finished (https://status.hetzner.com)",
+                "the same command again later: it goes on from here",
+            )
         result = automation.CommandResult("\n".join(outputs), "\n".join(errors), code)
         if code != 0:
             raise automation.errors.create_command_error(result)
@@ -111,13 +134,28 @@ def _reader(stream: IO[str] | None, lines: list[str], callback: OnLine | None) -
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Ask the engine to stop; end its whole group when it does not in STOP_SECONDS."""
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(STOP_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        # A second Ctrl-C means now.
+    """Ask the engine to stop, after STOP_SECONDS (or a second Ctrl-C) to leave its step.
+
+    One that does not even then is killed, and its lock stays.
+    """
+    for seconds in (STOP_SECONDS, LEAVE_SECONDS):
+        if process.poll() is not None:
+            return
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(seconds)
+            return
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+def _give_up(process: subprocess.Popen[str], overdue: threading.Event) -> None:
+    """End an engine that waits for what never ends; in a thread of its own."""
+    overdue.set()
+    for _ in range(2):
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LEAVE_SECONDS)
+    if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)

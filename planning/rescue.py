@@ -188,7 +188,7 @@ def _give_up(text: str) -> None:
     if not end_provider():
         pulumi.log.error(
             "The provider's process was not found, so this run does not end by itself. "
-            "Next: press Ctrl-C twice, then pulumi cancel and the command above"
+            "Next: press Ctrl-C twice, then run the command above"
         )
 
 

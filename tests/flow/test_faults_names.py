@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from flow import engine
+from flow.errors import FlowError
 from tests.flow.team import Team
 from tests.flow.typing_it import Person, check_failure, check_nothing_to_do
 
@@ -40,6 +42,18 @@ def test_once_that_is_over_the_same_records_are_made(person: Person) -> None:
 
 def test_an_up_from_a_machine_without_the_registrys_login_changes_nothing(person: Person) -> None:
     check_nothing_to_do(person.up(STACK, without=("REGISTRY_USERNAME", "REGISTRY_PASSWORD")))
+
+
+def test_the_destroy_of_what_is_never_deleted_is_given_up_by_flow(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "DESTROY_SECONDS", 10)
+    monkeypatch.setattr(engine, "LEAVE_SECONDS", 5)
+    with (
+        person.faults.during({"stuck": "delete_rrset"}, project=person.project),
+        pytest.raises(FlowError, match="not over in 10 s"),
+    ):
+        person.team.stacks.destroy(STACK)
 
 
 def test_the_end_leaves_nothing(person: Person) -> None:

@@ -101,6 +101,7 @@ def test_an_engine_that_does_not_stop_is_ended(
     engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_engine, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(flow_engine, "LEAVE_SECONDS", 0.3)
     made = engine(
         """
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -114,6 +115,47 @@ time.sleep(60)
     thread.join()
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "ready").read_text()), 0)
+
+
+def test_an_engine_that_does_not_stop_is_asked_a_second_time_before_it_is_killed(
+    engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_engine, "STOP_SECONDS", 0.3)
+    made = engine(GIVES_ITS_LOCK_BACK_AT_THE_SECOND)
+    thread = _interrupt_when(tmp_path / "ready")
+    with pytest.raises(KeyboardInterrupt):
+        made.run(["up"], str(tmp_path), {})
+    thread.join()
+    assert (tmp_path / "tidied").exists()
+
+
+GIVES_ITS_LOCK_BACK_AT_THE_SECOND = """
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+open("ready", "w").close()
+while len(got) < 2: time.sleep(0.01)
+open("tidied", "w").close()
+sys.exit(255)
+"""
+
+
+def test_a_destroy_that_never_ends_is_given_up(
+    engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_engine, "DESTROY_SECONDS", 0.6)
+    monkeypatch.setattr(flow_engine, "LEAVE_SECONDS", 0.3)
+    made = engine(GIVES_ITS_LOCK_BACK_AT_THE_SECOND)
+    with pytest.raises(FlowError, match="not over in 1 s") as raised:
+        made.run(["destroy", "--yes"], str(tmp_path), {})
+    assert "again" in raised.value.remedy
+    assert (tmp_path / "tidied").exists()
+
+
+def test_only_a_destroy_has_such_an_end(
+    engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow_engine, "DESTROY_SECONDS", 0.1)
+    assert engine("time.sleep(0.5)").run(["up"], str(tmp_path), {}).code == 0
 
 
 def test_a_missing_engine_says_how_to_get_one(tmp_path: Path) -> None:
