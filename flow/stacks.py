@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from pulumi import automation
 
+from flow import locks, terminal
 from flow.engine import Engine, OnLine
 from flow.errors import FlowError
 
@@ -29,6 +30,12 @@ class Result:
     def changed(self) -> int:
         """Steps that were not `same` or a read."""
         return sum(n for kind, n in self.changes.items() if kind not in ("same", "read"))
+
+
+_Done = automation.UpResult | automation.RefreshResult | automation.DestroyResult
+
+# Exit code when another update of the stack runs: worth another try, unlike a failure.
+BUSY = 3
 
 
 class _Workspace(automation.LocalWorkspace):
@@ -133,7 +140,8 @@ class Stacks:
         """Remove all the stack made; the stack itself and its settings stay.
 
         Previewed first, as the CLI does: with something protected in it, a destroy without
-        a preview removes the rest before it is refused.
+        a preview removes the rest before it is refused. Hetzner's provider cannot delete a
+        server that somebody has deleted by hand: the state is brought up to that first.
         """
         stack = self._select(name)
 
@@ -141,7 +149,35 @@ class Stacks:
             stack.preview_destroy(color="never")
             return stack.destroy(on_output=on_line, show_secrets=False, color="never")
 
+        try:
+            return self._operation(name, destroy)
+        except FlowError as error:
+            if "(not_found)" not in str(error):
+                raise
+            self._check_token(name)
+        self.refresh(name, on_line)
         return self._operation(name, destroy)
+
+    def _check_token(self, name: str) -> None:
+        """Raise FlowError when Hetzner knows nothing at all of what the state holds.
+
+        With a token of another project everything looks deleted, and a refresh would forget
+        what still costs money.
+        """
+        held = sum(
+            str(each.get("type")).startswith("hcloud:")
+            for each in self.state(name).get("resources") or []
+        )
+        try:
+            found = self._select(name).preview_refresh(show_secrets=False, color="never")
+        except automation.CommandError as error:
+            raise FlowError(_cause(error), f"pulumi destroy --refresh -s {name}") from error
+        if _counts(found.change_summary).get("delete", 0) >= held:
+            raise FlowError(
+                f"the token reaches nothing of {name}: either it is one of another Hetzner "
+                "project, or all of it was deleted by hand. Nothing was deleted",
+                f"check the token; if all is gone: pulumi destroy --refresh -s {name}",
+            )
 
     def remove(self, name: str, *, keep_file: bool = False) -> None:
         """Forget an empty stack, with its history and, but for `keep_file`, its settings file."""
@@ -220,21 +256,65 @@ class Stacks:
     def _select(self, name: str) -> automation.Stack:
         return automation.Stack.select(name, self._workspace)
 
+    def holders(self, name: str) -> list[locks.Holder]:
+        """Who holds the stack's lock now; empty when nobody does."""
+        try:
+            # Takes the lock and stops at once: there is no such resource to refresh.
+            self._run(
+                *("refresh", "--yes", "--skip-preview", "--stack", name),
+                *("--target", "urn:pulumi:none::none::none:none:None::none"),
+            )
+        except automation.StackNotFoundError as error:
+            raise _no_stack(name) from error
+        except automation.ConcurrentUpdateError as error:
+            return locks.holders(str(error))
+        except automation.CommandError:
+            return []
+        return []
+
+    def unlock(self, name: str, found: list[locks.Holder]) -> None:
+        """Break the lock of `found`, who are dead or were said to be."""
+        with locks.breaking(found) as left:
+            files = [each.file for each in left]
+            if left and None in files:
+                try:
+                    self._run("cancel", "--yes", "--stack", name)
+                except automation.CommandError as error:
+                    raise FlowError(
+                        f"the lock of {name} cannot be broken: {_cause(error)}"
+                    ) from error
+            for file in files:
+                if file is not None:
+                    # Exactly this one: another may have been taken since.
+                    file.unlink(missing_ok=True)
+
+    def _unlocked(self, name: str, operate: Callable[[], _Done]) -> _Done:
+        """`operate`, once more where a dead one's lock stood in the way."""
+        try:
+            return operate()
+        except automation.ConcurrentUpdateError as error:
+            found = locks.holders(str(error))
+            if not found or not all(locks.is_dead(each) for each in found):
+                raise
+        for each in found:
+            terminal.say(f"{name}: the lock of {each} is broken: that process is dead")
+        self.unlock(name, found)
+        return operate()
+
     def _operation(
         self,
         name: str,
-        operate: Callable[
-            [], automation.UpResult | automation.RefreshResult | automation.DestroyResult
-        ],
+        operate: Callable[[], _Done],
     ) -> Result:
         try:
-            result = operate()
+            result = self._unlocked(name, operate)
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.ConcurrentUpdateError as error:
             raise FlowError(
-                f"another update of {name} is running, or one was killed: {_cause(error)}",
-                f"wait for it; when nothing runs any more: pulumi cancel -s {name}",
+                f"{locks.told(name, locks.holders(str(error)))}. Nothing was changed",
+                f"wait for it to end; if it is dead: flow unlock {name}",
+                code=BUSY,
             ) from error
         except automation.CommandError as error:
             raise FlowError(
