@@ -1,7 +1,7 @@
 """`flow`: parses the command line, and alone turns errors into exit codes.
 
-0 done, 1 failed (the message says what to do), 2 wrong usage, 130 interrupted,
-143 ended by SIGTERM.
+0 done, 1 failed (the message says what to do), 2 wrong usage, 3 busy (another update of the
+stack runs: worth another try), 130 interrupted, 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from flow import terminal
-from flow.commands import build, deploy, destroy, promote, status, workflow
+from flow.commands import build, demo, deploy, destroy, logs, promote, ssh, status, unlock, workflow
 from flow.errors import FlowError
 
 try:
@@ -40,11 +40,15 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "deploy": deploy.deploy,
     "destroy": destroy.destroy,
     "status": status.status,
+    "logs": logs.logs,
+    "ssh": ssh.ssh,
+    "unlock": unlock.unlock,
     "promote": promote.promote,
     "release": promote.release,
     "back-merge": promote.back_merge,
 }
 GROUPS: dict[str, typer.Typer] = {
+    "demo": demo.app,
     "hotfix": promote.hotfix_app,
     "workflow": workflow.app,
 }

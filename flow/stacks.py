@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import yaml
 from pulumi import automation
 
 from flow import locks, terminal
+from flow.diagnostics import cause
 from flow.engine import Engine, OnLine
 from flow.errors import FlowError
 
@@ -126,7 +126,7 @@ class Stacks:
             except automation.StackNotFoundError as error:
                 raise _no_stack(name) from error
             except automation.CommandError as error:
-                raise FlowError(_cause(error), f"pulumi preview -s {name} --diff") from error
+                raise FlowError(cause(error), f"pulumi preview -s {name} --diff") from error
         return Result(_counts(result.change_summary), result.stdout)
 
     def refresh(self, name: str, on_line: OnLine | None = None) -> Result:
@@ -171,7 +171,7 @@ class Stacks:
         try:
             found = self._select(name).preview_refresh(show_secrets=False, color="never")
         except automation.CommandError as error:
-            raise FlowError(_cause(error), f"pulumi destroy --refresh -s {name}") from error
+            raise FlowError(cause(error), f"pulumi destroy --refresh -s {name}") from error
         if _counts(found.change_summary).get("delete", 0) >= held:
             raise FlowError(
                 f"the token reaches nothing of {name}: either it is one of another Hetzner "
@@ -186,7 +186,7 @@ class Stacks:
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.CommandError as error:
-            raise FlowError(f"the stack {name} cannot be removed: {_cause(error)}") from error
+            raise FlowError(f"the stack {name} cannot be removed: {cause(error)}") from error
 
     def tag(self, name: str, key: str) -> str:
         """A word kept beside the stack, by `mark`; empty where there is none."""
@@ -200,7 +200,7 @@ class Stacks:
         try:
             self._run("stack", "tag", "set", key, value, "--stack", name)
         except automation.CommandError as error:
-            raise FlowError(f"{key} of {name} cannot be set: {_cause(error)}") from error
+            raise FlowError(f"{key} of {name} cannot be set: {cause(error)}") from error
 
     def _run(self, *arguments: str) -> str:
         result = self._engine.run(
@@ -225,7 +225,7 @@ class Stacks:
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.CommandError as error:
-            raise FlowError(f"the state of {name} cannot be read: {_cause(error)}") from error
+            raise FlowError(f"the state of {name} cannot be read: {cause(error)}") from error
         found: dict[str, Any] = json.loads(exported).get("deployment") or {}
         return found
 
@@ -281,7 +281,7 @@ class Stacks:
                     self._run("cancel", "--yes", "--stack", name)
                 except automation.CommandError as error:
                     raise FlowError(
-                        f"the lock of {name} cannot be broken: {_cause(error)}"
+                        f"the lock of {name} cannot be broken: {cause(error)}"
                     ) from error
             for file in files:
                 if file is not None:
@@ -318,7 +318,7 @@ class Stacks:
             ) from error
         except automation.CommandError as error:
             raise FlowError(
-                f"the update of {name} failed: {_cause(error)}",
+                f"the update of {name} failed: {cause(error)}",
                 f"put the cause right and run pulumi up -s {name} again: it goes on from here",
             ) from error
         return Result(_counts(result.summary.resource_changes or {}), result.stdout)
@@ -331,31 +331,3 @@ def _no_stack(name: str) -> FlowError:
 def _counts(changes: Mapping[Any, int]) -> dict[str, int]:
     # The SDK's keys are an enumeration's members or their values, by operation.
     return {str(getattr(kind, "value", kind)): count for kind, count in changes.items()}
-
-
-# Of a failed command's diagnostics: headings, and what says only that it failed.
-_NOISE = re.compile(
-    r"\S+ \(\S+\):|(update|preview|refresh|destroy|resource) (operation )?failed"
-    r"|an unhandled error occurred: .*"
-)
-
-
-def _cause(error: automation.CommandError) -> str:
-    """What a failed command says went wrong: the lines of its diagnostics, else its errors.
-
-    At most 20 lines, none twice.
-    """
-    text = str(error)
-    if "\nDiagnostics:" in text:
-        text = re.split(
-            r"\n *(?:Outputs|Resources|Duration|Policies):", text.rpartition("\nDiagnostics:")[2]
-        )[0]
-        lines = text.splitlines()
-    else:
-        lines = [line for line in text.splitlines() if "error:" in line] or text.splitlines()[-20:]
-    told: list[str] = []
-    for line in lines:
-        bare = line.strip().removeprefix("stderr:").strip().removeprefix("error:").strip()
-        if bare and bare not in told and not _NOISE.fullmatch(bare):
-            told.append(bare)
-    return "\n".join(told[:20])

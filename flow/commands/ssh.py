@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -37,14 +36,11 @@ def ssh(
     user, host, port = server.login(found)
     if shutil.which("ssh") is None:
         raise FlowError("there is no `ssh` on PATH", "install OpenSSH's client")
-    with tempfile.TemporaryDirectory(prefix="deployment-flow-") as folder:
-        pins = Path(folder) / "known_hosts"
-        pins.write_text(pinned(str(found.outputs["known_hosts"])))
-        line = arguments(user, host, port, pins, command or [])
-        if dry_run:
-            terminal.data.print(shlex.join(line), markup=False, soft_wrap=True)
-            return
-        code = subprocess.run(line, env=dict(os.environ), check=False).returncode
+    line = arguments(user, host, port, _pins(stack, str(found.outputs["known_hosts"])), command)
+    if dry_run:
+        terminal.data.print(shlex.join(line), markup=False, soft_wrap=True)
+        return
+    code = subprocess.run(line, env=dict(os.environ), check=False).returncode
     if code == 255:
         raise FlowError(
             f"no connection to {stack}",
@@ -53,6 +49,16 @@ def ssh(
             code=255,
         )
     raise SystemExit(code)
+
+
+def _pins(stack: str, keys: str) -> Path:
+    """A file of known hosts with the stack's keys, which are public, in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "deployment-flow/known_hosts"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / stack
+    file.write_text(pinned(keys))
+    return file
 
 
 def pinned(keys: str) -> str:
@@ -69,7 +75,7 @@ def pinned(keys: str) -> str:
 ALIAS = "deployment-flow-host"
 
 
-def arguments(user: str, host: str, port: int, pins: Path, command: list[str]) -> list[str]:
+def arguments(user: str, host: str, port: int, pins: Path, command: list[str] | None) -> list[str]:
     """The command line of ssh; an unknown or changed host key is refused, never asked about."""
     options = {
         "HostKeyAlias": ALIAS,
@@ -80,4 +86,4 @@ def arguments(user: str, host: str, port: int, pins: Path, command: list[str]) -
         "ServerAliveInterval": "15",
     }
     flags = [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
-    return ["ssh", *flags, "-p", str(port), "-l", user, "--", host, *command]
+    return ["ssh", *flags, "-p", str(port), "-l", user, "--", host, *(command or [])]

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
+from flow import diagnostics
 from flow import engine as flow_engine
 from flow.engine import Engine
 from flow.errors import FlowError
-from flow.stacks import Result, Stacks, _cause
+from flow.stacks import Result, Stacks
 
 FAKE = """#!{python}
 import os, signal, sys, time
@@ -209,4 +210,4 @@ Resources:
 def test_a_failure_is_told_in_the_lines_that_say_why(said: str, cause: str) -> None:
     failed = automation.CommandError(automation.CommandResult("", "", 255))
     failed.args = (said,)
-    assert _cause(failed) == cause
+    assert diagnostics.cause(failed) == cause

@@ -1,0 +1,53 @@
+"""`flow unlock`: break the lock of an update that is dead."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flow import locks, project, terminal
+from flow.commands.asking import Json, Yes, agree
+from flow.commands.environments import Environment
+from flow.errors import FlowError
+
+
+def unlock(
+    environment: Environment,
+    host: Annotated[
+        str | None,
+        typer.Option(help="The other machine whose update you know to be dead."),
+    ] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Break the lock on ENV that an update which was killed has left.
+
+    Of this machine, only when its process is gone. Of another machine only when --host names it:
+    nobody can see from here whether it still works.
+    """
+    team = project.find()
+    stack = project.stack_of(environment)
+    stacks = team.stacks
+    found = stacks.holders(stack)
+    for each in found:
+        if not locks.is_dead(each) and each.host != host:
+            raise FlowError(
+                f"{stack} is locked by {each}, which is not shown to be dead",
+                f"wait for it; if you know that it is: flow unlock {stack} --host {each.host}",
+                code=3,
+            )
+    unseen = [each for each in found if not locks.is_dead(each)]
+    for each in unseen:
+        if locks.is_here(each):
+            raise FlowError(f"{stack} is locked by {each}, which runs on this machine", code=3)
+        agree(f"Is {each} dead? Two updates at once ruin a state.", yes, word=each.host)
+    if found:
+        stacks.unlock(stack, found)
+    if as_json:
+        terminal.print_json({"environment": stack, "broken": [str(each) for each in found]})
+    else:
+        for each in found:
+            terminal.say(f"the lock of {each} is broken")
+        if not found:
+            terminal.say(f"{stack} is not locked")

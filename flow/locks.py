@@ -1,0 +1,132 @@
+"""A stack's lock: who holds it, whether that one is dead, and its removal only then.
+
+A backend of one's own (a folder, a bucket) keeps a file for each running update, without an end:
+an update that was killed leaves it. The engine names the holders when it is refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import hashlib
+import os
+import re
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_HOLDER = re.compile(
+    r"^\s*(?P<where>\S+): created by (?P<user>\S*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) "
+    r"at (?P<since>\S+)\s*$",
+    re.MULTILINE,
+)
+# A process that began later than this after its lock was taken is another with its number.
+MARGIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who took a lock. `where` is the lock file's address."""
+
+    where: str
+    user: str
+    host: str
+    pid: int
+    since: str
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host} (pid {self.pid}) since {self.since}"
+
+    @property
+    def file(self) -> Path | None:
+        """The lock's file where the backend is a folder here."""
+        parts = urlsplit(self.where)
+        return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def holders(said: str) -> list[Holder]:
+    """Every holder the engine named; empty when it named none."""
+    return [
+        Holder(found["where"], found["user"], found["host"], int(found["pid"]), found["since"])
+        for found in _HOLDER.finditer(said)
+    ]
+
+
+def is_here(holder: Holder) -> bool:
+    """Whether the holder ran on this machine."""
+    return holder.host == socket.gethostname()
+
+
+def is_dead(holder: Holder) -> bool:
+    """Whether the holder is shown to be dead: it ran on this machine and runs no more.
+
+    Of another machine nothing is known from here, so it counts as alive.
+    """
+    if not is_here(holder):
+        return False
+    began = _began(holder.pid)
+    if began is None:
+        return not _exists(holder.pid)
+    since = _seconds(holder.since)
+    return since is not None and began > since + MARGIN_SECONDS
+
+
+def told(stack: str, found: list[Holder]) -> str:
+    """Who is at work, as one sentence."""
+    who = ", ".join(str(each) for each in found) or "somebody"
+    return f"another update of {stack} is running: {who}"
+
+
+@contextmanager
+def breaking(found: list[Holder]) -> Iterator[list[Holder]]:
+    """Those of `found` that nobody has broken meanwhile; one process at a time breaks locks.
+
+    Two who find the same stale lock would else break it twice, and the second time it is the
+    first one's new lock.
+    """
+    name = hashlib.sha256("".join(each.where for each in found).encode()).hexdigest()[:16]
+    path = Path(tempfile.gettempdir()) / f"deployment-flow-{os.getuid()}-{name}.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        broken = set(file.read().splitlines())
+        left = [each for each in found if each.where not in broken]
+        yield left
+        file.seek(0, os.SEEK_END)
+        file.writelines(f"{each.where}\n" for each in left)
+
+
+def _seconds(when: str) -> float | None:
+    try:
+        return datetime.datetime.fromisoformat(when.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _began(pid: int) -> float | None:
+    """When a process began, in seconds since 1970; None where it is gone, or /proc is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError):
+        return None
+    # The name in brackets may hold anything: count from its end. Zombies hold no lock.
+    words = stat.rpartition(")")[2].split()
+    if words[0] == "Z":
+        return None if not _exists(pid) else time.time()
+    return time.time() - uptime + int(words[19]) / os.sysconf("SC_CLK_TCK")
