@@ -1,0 +1,225 @@
+"""Actions through the API, driven by PyGithub and compared with GitHub's description of it."""
+
+import io
+import os
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.github.actions import Actions
+from sandbox.github.actions.expressions import PROGRAM
+from sandbox.github.actions.runner import ACT
+from tests.unit.github_hub import Served, refused, served
+
+__all__ = ["served"]
+pytestmark = pytest.mark.toolchain
+
+Commit = Callable[[str, str], None]
+
+CI = """
+name: CI
+on:
+  push:
+  workflow_dispatch:
+    inputs:
+      version: {required: true}
+      force: {type: boolean, default: false}
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    steps:
+      - run: echo "$VERSION ${{ inputs.force }}"
+        env: {VERSION: "${{ inputs.version }}"}
+      - if: ${{ inputs.force }}
+        run: echo forced
+"""
+
+
+@pytest.fixture
+def running(served: Served) -> Iterator[Actions]:
+    if not (ACT.exists() and PROGRAM.exists()):
+        pytest.skip("act and workflow-expressions are not built; `make toolchain` builds them")
+    actions = Actions(served.hub, environment=dict)
+    served.hub.listen(actions.on_event)
+    actions.start()
+    yield actions
+    actions.stop()
+
+
+@pytest.fixture
+def commit(served: Served, tmp_path: Path) -> Callable[[str, str], None]:
+    """Commits a file on main and pushes it, as the developer."""
+    folder = tmp_path / "clone"
+
+    def git(*words: str) -> None:
+        name = {f"GIT_{w}_{k}": "dev@x" for w in ("AUTHOR", "COMMITTER") for k in ("NAME", "EMAIL")}
+        subprocess.run(
+            ["git", *words], cwd=folder, check=True, capture_output=True, timeout=30,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **name},
+        )  # fmt: skip
+
+    def push(path: str, text: str) -> None:
+        if not folder.exists():
+            folder.mkdir()
+            git("init", "--quiet", "--initial-branch=main")
+            there = served.url.replace("://", f"://x:{served.tokens['developer']}@")
+            git("remote", "add", "origin", f"{there}/example-org/fieldwork.git")
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+        git("add", path)
+        git("commit", "--quiet", "-m", path)
+        git("push", "--quiet", "origin", "main")
+
+    return push
+
+
+def wait(actions: Actions) -> None:
+    assert actions.settle(30), "the runs did not come to rest"
+
+
+def until(found: Callable[[], Any], seconds: float = 20) -> Any:
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        if value := found():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def test_a_commit_through_the_api_runs_and_everything_of_it_is_shown(
+    served: Served, running: Actions, commit: Commit
+) -> None:
+    commit(".github/workflows/ci.yml", CI)
+    wait(running)
+    (run,) = served.repo.get_workflow_runs(event="push")
+    assert (run.name, run.status, run.conclusion) == ("CI", "completed", "success")
+    (job,) = run.jobs()
+    assert [step.name for step in job.steps] == [
+        'Run echo "$VERSION "',
+        ("Run echo forced"),
+    ]
+    answer = served.raw.get(f"/repos/example-org/fieldwork/actions/jobs/{job.id}/logs")
+    assert "##[group]Run echo" in answer.text
+    packed = served.raw.get(f"/repos/example-org/fieldwork/actions/runs/{run.id}/logs")
+    assert zipfile.ZipFile(io.BytesIO(packed.content)).namelist() == ["0_build.txt"]
+    assert list(served.repo.get_workflow_runs(branch="nothing")) == []
+    assert [w.path for w in served.repo.get_workflows()] == [".github/workflows/ci.yml"]
+
+
+def test_a_dispatch_takes_inputs_and_refuses_wrong_ones(
+    served: Served, running: Actions, commit: Commit
+) -> None:
+    commit(".github/workflows/ci.yml", CI)
+    wait(running)
+    workflow = served.repo.get_workflow("ci.yml")
+    path = f"/repos/example-org/fieldwork/actions/workflows/{workflow.id}/dispatches"
+
+    def dispatch(**inputs: Any) -> Any:
+        return served.raw.post(path, json={"ref": "main", "inputs": inputs})
+
+    assert dispatch().json()["message"] == "Required input 'version' not provided"
+    assert "Unexpected inputs" in dispatch(version="1", other="2").json()["message"]
+    assert dispatch(version="1.2", force="true").status_code == 204
+    wait(running)
+    (run,) = served.repo.get_workflow_runs(event="workflow_dispatch")
+    (job,) = run.jobs()
+    assert "1.2 true" in served.raw.get(job.url.split("/api/v3")[1] + "/logs").text
+    assert [step.conclusion for step in job.steps] == ["success", "success"]
+
+
+def test_a_run_is_cancelled_and_run_again(served: Served, running: Actions, commit: Commit) -> None:
+    text = "{name: Slow, on: push, jobs: {a: {runs-on: x, steps: [{run: exec sleep 60}]}}}"
+    commit(".github/workflows/slow.yml", text)
+    run = until(lambda: next(iter(served.repo.get_workflow_runs(status="in_progress")), None))
+    assert run.cancel()
+    wait(running)
+    run.update()
+    assert (run.status, run.conclusion, run.run_attempt) == ("completed", "cancelled", 1)
+    assert not run.cancel()
+    assert run.rerun()
+    until(lambda: served.repo.get_workflow_run(run.id).status == "in_progress")
+    answer = served.raw.post(f"/repos/example-org/fieldwork/actions/runs/{run.id}/force-cancel")
+    assert answer.status_code == 202
+    wait(running)
+    run.update()
+    assert (run.conclusion, run.run_attempt) == ("cancelled", 2)
+    attempts = f"/repos/example-org/fieldwork/actions/runs/{run.id}/attempts/1/jobs"
+    assert served.raw.get(attempts).json()["total_count"] == 1
+
+
+def test_only_a_reviewer_of_the_environment_lets_a_job_go(
+    served: Served, running: Actions, commit: Commit
+) -> None:
+    reviewer = next(u for u in served.hub.store.all("user") if u["login"] == "reviewer")
+    served.raw.put(
+        "/repos/example-org/fieldwork/environments/prod",
+        json={"reviewers": [{"type": "User", "id": reviewer["id"]}]},
+    )
+    text = (
+        "{name: D, on: push, jobs: {deploy: {runs-on: x, environment: {name: prod, "
+        "url: 'https://prod.example.org'}, steps: [{run: echo live}]}}}"
+    )
+    commit(".github/workflows/d.yml", text)
+    wait(running)
+    (run,) = served.repo.get_workflow_runs()
+    assert run.status == "waiting"
+    path = f"/repos/example-org/fieldwork/actions/runs/{run.id}/pending_deployments"
+    (pending,) = served.raw.get(path).json()
+    assert (pending["environment"]["name"], pending["current_user_can_approve"]) == ("prod", False)
+    body = {"environment_ids": [pending["environment"]["id"]], "state": "approved", "comment": "ok"}
+    assert served.http("developer").post(path, json=body).status_code == 422
+    answer = served.http("reviewer").post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()[0]["environment"] == "prod"
+    wait(running)
+    run.update()
+    assert run.conclusion == "success"
+    deployment = served.repo.get_deployments(environment="prod")[0]
+    states = [(s.state, s.environment_url) for s in deployment.get_statuses()]
+    assert states[0] == ("success", "https://prod.example.org")
+    assert [s for s, _ in states][::-1] == ["pending", "queued", "in_progress", "success"]
+    approvals = served.raw.get(path.replace("pending_deployments", "approvals")).json()
+    assert [(a["user"]["login"], a["state"]) for a in approvals] == [("reviewer", "approved")]
+
+
+def test_outsiders_start_and_stop_nothing(served: Served, running: Actions, commit: Commit) -> None:
+    commit(".github/workflows/ci.yml", CI)
+    wait(running)
+    run = served.repo.get_workflow_runs()[0]
+    stranger = served.http("outsider")
+    assert (
+        stranger.post(f"/repos/example-org/fieldwork/actions/runs/{run.id}/rerun").status_code
+        == 404
+    )
+    assert "already" not in refused(
+        404, served.client("outsider").get_repo, "example-org/fieldwork"
+    )
+
+
+def test_a_job_checks_its_repository_out_over_http_with_its_own_token(
+    served: Served, running: Actions, commit: Commit
+) -> None:
+    text = """
+name: C
+on: push
+permissions: {%s}
+jobs:
+  a:
+    runs-on: x
+    steps:
+      - uses: actions/checkout@v4
+        with: {fetch-depth: 0}
+      - run: git log --oneline | wc -l; git push origin HEAD:refs/heads/other
+"""
+    commit(".github/workflows/c.yml", text % "contents: write")
+    wait(running)
+    runs = {run.display_title: run.conclusion for run in served.repo.get_workflow_runs()}
+    # The push of `other` was the run's own: it started nothing.
+    assert runs == {".github/workflows/c.yml": "success"}
+    refs = served.hub.git(served.hub.repository("example-org", "fieldwork")).refs()
+    assert refs["refs/heads/other"] == refs["refs/heads/main"]
