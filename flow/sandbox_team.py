@@ -26,6 +26,7 @@ from flow.errors import FlowError
 from flow.publishing import BASE_IMAGE
 from flow.sandbox_project import APPLICATION, DEPLOYMENT, PROJECT_OF_STACK, SandboxProject
 
+# The last is the default: deletions and schedules run there.
 BRANCHES = tuple(reversed(list(naming.STAGE_BRANCHES.values())))
 # Which of the sandbox's Hetzner projects the runs in an environment may reach, and from where.
 ENVIRONMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -47,7 +48,13 @@ class SandboxTeam:
 
     def client(self, login: str = "maintainer") -> Github:
         """GitHub's API as one of the team."""
-        return Github(auth=Auth.Token(self.token(login)), base_url=str(self._known["api"]))
+        # Its patience between requests is for GitHub's limits, which are not those of here.
+        return Github(
+            auth=Auth.Token(self.token(login)),
+            base_url=str(self._known["api"]),
+            seconds_between_requests=None,
+            seconds_between_writes=None,
+        )
 
     def token(self, login: str) -> str:
         """A person's token."""
@@ -59,11 +66,11 @@ class SandboxTeam:
         self._repository(DEPLOYMENT)
         commit = self._publish_deployment()
         application = self._repository(APPLICATION)
-        if not list(application.get_branches()):
-            self._publish_application(commit)
-            application.edit(default_branch="development")
+        if self._git(Path.cwd(), "ls-remote", "--heads", self._address(APPLICATION)):
+            self._pin(commit)
         else:
-            self._pin(application, commit)
+            self._publish_application(commit)
+            application.edit(default_branch=BRANCHES[-1])
         for name in ("developer", "reviewer"):
             application.add_to_collaborators(name, "push")
         for name in ENVIRONMENTS:
@@ -179,19 +186,22 @@ class SandboxTeam:
             workflow = folder / caller.FILE
             workflow.parent.mkdir(parents=True)
             workflow.write_text(caller.render(DEPLOYMENT, commit))
-            self._commit(folder, "Fieldwork", BRANCHES)
+            self._commit(folder, "Fieldwork\n\n[skip ci]", BRANCHES)
 
-    def _pin(self, repository: Repository, commit: str) -> None:
-        """Have every stage's branch call the flow as it is now."""
-        for branch in BRANCHES:
-            file = repository.get_contents(caller.FILE, ref=branch)
-            if isinstance(file, list) or caller.pinned(file.decoded_content.decode()) == (
-                DEPLOYMENT,
-                commit,
-            ):
-                continue
-            text = caller.render(DEPLOYMENT, commit)
-            repository.update_file(caller.FILE, "The flow as it is now", text, file.sha, branch)
+    def _pin(self, commit: str) -> None:
+        """Have every stage's branch call the flow as it is now; that deploys nothing."""
+        text = caller.render(DEPLOYMENT, commit)
+        with tempfile.TemporaryDirectory(prefix="deployment-flow-") as name:
+            folder = Path(name) / "application"
+            self._git(folder.parent, "clone", "--quiet", self._address(APPLICATION), str(folder))
+            for branch in BRANCHES:
+                self._git(folder, "checkout", "--quiet", branch)
+                file = folder / caller.FILE
+                if file.is_file() and file.read_text() == text:
+                    continue
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+                self._commit(folder, "The flow as it is now\n\n[skip ci]", (branch,))
 
     def _commit(self, folder: Path, message: str, branches: tuple[str, ...]) -> str:
         self._git(folder, "add", "--all", "--force")

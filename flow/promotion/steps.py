@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from github import GithubException, UnknownObjectException
+from github.Commit import Commit
 from github.PullRequest import PullRequest
 from github.Repository import Repository
 
@@ -164,7 +165,7 @@ def release(
 
 
 def _first(repository: Repository, head: str) -> list[Change]:
-    commits = list(repository.get_commits(sha=head)[:_MOST])
+    commits: list[Commit] = list(repository.get_commits(sha=head)[:_MOST])
     return [
         Change(each.commit.message.splitlines()[0], sha=each.sha)
         for each in commits

@@ -57,5 +57,5 @@ def explained(error: GithubException) -> FlowError:
     for each in data.get("errors") or []:
         words.append(str(each.get("message") or each) if isinstance(each, dict) else str(each))
     needed = (error.headers or {}).get("x-accepted-github-permissions")
-    remedy = f"give the token the permission {needed}" if needed else None
+    remedy = f"give the token the permission {needed}" if needed else ""
     return FlowError("GitHub refuses: " + "; ".join(words), remedy)

@@ -27,7 +27,13 @@ class Telling:
         self._repository: Repository | None = None
         if run.token:
             client = Github(
-                auth=Auth.Token(run.token), base_url=run.api, timeout=_SECONDS, retry=None
+                auth=Auth.Token(run.token),
+                base_url=run.api,
+                timeout=_SECONDS,
+                retry=None,
+                # A few calls a deploy, which somebody waits for.
+                seconds_between_requests=None,
+                seconds_between_writes=None,
             )
             self._repository = client.get_repo(run.repository, lazy=True)
 
