@@ -7,7 +7,7 @@ push is answered ref by ref.
 
 from typing import Any
 
-from sandbox.github import push_hook, rules
+from sandbox.github import pull_records, push_hook, rules
 from sandbox.github.access import Caller
 from sandbox.github.errors import GithubError
 from sandbox.github.git import NONE
@@ -83,7 +83,17 @@ def finish(hub: Hub, repository: Record, caller: Caller, before: dict[str, str])
 def moved(
     hub: Hub, repository: Record, caller: Caller, ref: str, old: str, new: str
 ) -> list[Event]:
-    """The events of a ref that moved; whoever moves one through the API tells them, too."""
+    """The events of a ref that moved; whoever moves one through the API tells them, too.
+
+    Pull requests from a branch and to it follow.
+    """
+    told = _of_the_ref(hub, repository, caller, ref, old, new)
+    return told + pull_records.branch_moved(hub, repository, caller, ref, old, new)
+
+
+def _of_the_ref(
+    hub: Hub, repository: Record, caller: Caller, ref: str, old: str, new: str
+) -> list[Event]:
     if not ref.startswith(("refs/heads/", "refs/tags/")):
         return []
     hub.store.change("repository", repository["id"], pushed_at=hub.now())

@@ -1,0 +1,35 @@
+"""What a repository's workflows may do by themselves: their token's default, and pull requests."""
+
+from sandbox.github.call import Call
+from sandbox.github.errors import invalid
+from sandbox.github.routing import Answer, Routes
+
+routes = Routes()
+
+_PATH = "/repos/{owner}/{repo}/actions/permissions/workflow"
+
+
+@routes.get(_PATH, permission="administration:read")
+def get(call: Call) -> Answer:
+    """As it is set; a new repository's workflows may read, and open no pull requests."""
+    return Answer(
+        {
+            "default_workflow_permissions": call.repository.get("workflow_permissions", "read"),
+            "can_approve_pull_request_reviews": call.repository.get("actions_may_approve", False),
+        }
+    )
+
+
+@routes.put(_PATH, permission="administration:write")
+def change(call: Call) -> Answer:
+    """Set either or both."""
+    changes = {}
+    if "default_workflow_permissions" in call.body:
+        value = call.body["default_workflow_permissions"]
+        if value not in ("read", "write"):
+            raise invalid("Repository", "default_workflow_permissions")
+        changes["workflow_permissions"] = value
+    if "can_approve_pull_request_reviews" in call.body:
+        changes["actions_may_approve"] = call.body["can_approve_pull_request_reviews"] is True
+    call.store.change("repository", call.repository["id"], **changes)
+    return Answer(status=204)
