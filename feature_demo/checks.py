@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,9 +49,9 @@ def belongs_to_nobody_else(machine: Machine) -> None:
         )
 
 
-def ports_are_free() -> None:
-    """Raises DemoError naming who has port 80 or 443."""
-    for port in (80, 443):
+def ports_are_free(ports: Iterable[int] = (80, 443)) -> None:
+    """Raises DemoError naming who has one of them."""
+    for port in ports:
         for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
             try:
                 with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -127,7 +127,9 @@ def _bring_up(demo: Demo, machine: Machine, before: Before, commands: Commands) 
         snapshots.save(machine, before)
     snapshots.count(before, is_whole=True)
     snapshots.save(machine, before)
-    demos.save(machine, demo)
+    if demos.load(machine) is None:
+        # A first one that fails is there to be looked at, and to be updated or removed.
+        demos.save(machine, demo)
     install.put_on_path(step)
     if demo.registry:
         from remote.server.agent.compose import Compose
@@ -136,6 +138,8 @@ def _bring_up(demo: Demo, machine: Machine, before: Before, commands: Commands) 
     pins = Pinner(machine, commands, demo, lambda line: _show(line)).pin(compose, source)
     step(f"deploying version {pins.version}")
     result = release.deploy(demo, compose, pins, told)
+    # Only now: what an update that failed was told is not what runs.
+    demos.save(machine, demo)
     if not demo.images:
         # What building leaves would fill a small disk, one update after the other.
         commands.run(

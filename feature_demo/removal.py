@@ -25,9 +25,6 @@ from remote.server.agent.releases import Store
 UNITS: Final = ("deployment-flow.service", "deployment-flow-firewall.service")
 OURS: Final = (
     "/etc/deployment-flow",
-    "/etc/ssh/sshd_config.d/10-deployment-flow.conf",
-    "/etc/sudoers.d/deployment-flow",
-    "/etc/systemd/system/docker.service.d/deployment-flow.conf",
     "/usr/local/lib/deployment-flow",
     "/var/log/deployment-flow",
 )
@@ -181,14 +178,8 @@ class Removal:
             self._run("systemctl", "disable", "--now", unit)
             (Path("/etc/systemd/system") / unit).unlink(missing_ok=True)
         self._run("nft", "delete", "table", "inet", "deployment_flow")
-        drop_in = Path("/etc/systemd/system/docker.service.d")
-        for path in map(Path, OURS):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            drop_in.rmdir()
+        for folder in OURS:
+            shutil.rmtree(folder, ignore_errors=True)
         self._run("systemctl", "daemon-reload")
         self._run("systemctl", "reset-failed", *UNITS)
 

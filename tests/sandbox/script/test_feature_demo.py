@@ -1,0 +1,171 @@
+"""feature-demo.sh on a bare Debian: up, update, a version that fails, removal without a trace."""
+
+import json
+import time
+
+import httpx
+import pytest
+
+from tests.sandbox.script.conftest import REGISTRY_USER, Ended, Person
+from tests.sandbox.script.leftovers import difference, listing
+from tests.sandbox.script.repository import APPLICATION, Repository
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+BRANCH = "feature-demo/map"
+
+
+def page(person: Person, password: str | None = None) -> httpx.Response:
+    """The demo's page, as a browser asks for it."""
+    auth = None if password is None else ("demo", password)
+    more = {} if auth is None else {"auth": auth}
+    return person.host.get({"hostname": person.domain}, **more)
+
+
+def status(person: Person) -> dict[str, object]:
+    ended = person.calls("status --json")
+    assert ended.code == 0, ended.said
+    told: dict[str, object] = json.loads(ended.answered)
+    return told
+
+
+def flags(person: Person, repository: Repository) -> str:
+    """Every answer as a flag; secrets in files."""
+    server = person.applications.registry["server"]
+    return (
+        f"--git {repository.url} --git-token-file git-token --branch {BRANCH} "
+        f"--domain {person.domain} --settings app.env --registry {server} "
+        f"--registry-user {REGISTRY_USER} --registry-password-file registry-password "
+        f"{person.authority} --yes"
+    )
+
+
+def refused(ended: Ended, cause: str, remedy: str) -> None:
+    assert ended.code == 1, ended.said
+    assert cause in ended.said.partition("error: ")[2].partition("next:")[0]
+    assert remedy in ended.said.partition("next: ")[2]
+    assert "Traceback" not in ended.said
+
+
+def test_what_cannot_work_is_said_before_anything_is_changed(
+    person: Person, repository: Repository
+) -> None:
+    repository.push(BRANCH, "one")
+    before = listing(person.host)
+    good = flags(person, repository)
+    refused(
+        person.calls(f"up {good.replace(BRANCH, 'feature-demo/mop')}"),
+        "has no branch 'feature-demo/mop'; it has feature-demo/map", "--branch",
+    )  # fmt: skip
+    refused(
+        person.calls(f"up {good.replace('--git-token-file git-token', '')}"),
+        "is not public", "--git-token-file",
+    )  # fmt: skip
+    elsewhere = f"elsewhere.{person.applications.zone.name}"
+    refused(
+        person.calls(f"up {good.replace(person.domain, elsewhere)}"),
+        "points at 203.0.113.250", f"{elsewhere}. A {person.host.address}",
+    )  # fmt: skip
+    refused(
+        person.calls(f"up {good.replace(person.domain, 'nobody-has.test')}"),
+        "nobody-has.test does not resolve", "DNS record",
+    )  # fmt: skip
+    person.host.run("systemd-run --quiet --unit=squatter python3 -m http.server 80")
+    person.host.run(
+        "for i in 1 2 3 4 5 6 7 8 9; do ss -Hltn | grep -q ':80 ' && break; sleep 1; done"
+    )
+    refused(person.calls(f"up {good}"), "port 80 is taken on this server by python3", "stop")
+    person.host.run("systemctl stop squatter")
+    # Not a file but a pipe, as `curl … | sh` is.
+    piped = person.calls("status", program="cat feature-demo.sh | runuser -u nobody -- sh -s --")
+    refused(piped, "needs root", "sudo")
+    assert difference(before, listing(person.host)) == {}
+
+
+def test_a_demo_from_first_command_to_nothing_left(person: Person, repository: Repository) -> None:
+    first = repository.push(BRANCH, "one")
+    before = listing(person.host)
+    started = time.monotonic()
+    ended = person.calls(flags(person, repository))
+    assert ended.code == 0, ended.said
+    print(f"up on a bare server: {time.monotonic() - started:.1f} s")
+    assert f"is live at https://{person.domain}" in ended.said
+    told = status(person)
+    assert (told["version"], told["revision"]) == (first[:12], first)
+    password = str(told["password"])
+    assert password not in ended.said
+    hidden = page(person)
+    assert (hidden.status_code, hidden.headers["x-robots-tag"]) == (401, "noindex, nofollow")
+    shown = page(person, password)
+    assert (shown.status_code, "greeting one" in shown.text) == (200, True)
+    assert "noindex" in shown.headers["x-robots-tag"]
+    # The same agent and the same release as a stack's deploy has.
+    assert person.host.run("ls /var/lib/deployment-flow/current/") == "\n".join(
+        ["Caddyfile", "acme-root.pem", "compose.yaml", "environment.json", "manifest.json"]
+    )
+
+    # Nothing new: nothing is done.
+    again = person.calls("update --yes", program="feature-demo.sh")
+    assert again.code == 0, again.said
+    assert "already runs" in again.said
+
+    second = repository.push(BRANCH, "two")
+    updated = person.calls("update --yes", program="feature-demo.sh")
+    assert updated.code == 0, updated.said
+    assert status(person)["version"] == second[:12]
+    assert "greeting two" in page(person, password).text
+    assert "db-1" in person.calls("logs --lines 5").said or status(person)["services"]
+
+    # A version that ends at once gives way to the one that ran.
+    person.host.run("{ cat app.env; echo VARIANT=crash; } > crash.env")
+    repository.push(BRANCH, "three")
+    failed = person.calls("update --settings crash.env --yes")
+    refused(failed, f"version {second[:12]} serves again", "")
+    assert "greeting two" in page(person, password).text
+
+    runs = person.host.run("cat /data/store/runs").splitlines()
+    removed = person.calls("remove --yes")
+    assert removed.code == 0, removed.said
+    dump = removed.answered.strip().splitlines()[-1]
+    assert person.host.run(f"stat -c %a {dump}") == "600"
+    assert person.host.run(f"tar -xzOf {dump} data/store/runs").splitlines() == runs
+    person.host.run(f"rm {dump} crash.env")
+    assert difference(before, listing(person.host)) == {}
+
+
+def test_a_person_answers_the_questions_and_images_come_from_a_registry(person: Person) -> None:
+    applications = person.applications
+    for version in ("base", "1.0.0"):
+        applications.build(version)
+    before = listing(person.host)
+    person.host.run("mkdir -p app")
+    sent = person.host.ssh(
+        "cat > app/compose.yaml", text=(APPLICATION / "compose.yaml").read_text()
+    )
+    assert sent.returncode == 0, sent.stderr
+    password = str(applications.pull["password"])
+    dialogue = [
+        (r"Git URL of the application, or a folder of this server: ", "/root/app"),
+        (r"Branch \[app\]: ", BRANCH),
+        (r"File with the application's settings.*: ", "app.env"),
+        (r"Where its images are.*: ", applications.prefix),
+        (r"User of that registry.*: ", REGISTRY_USER),
+        (r"Password of that user.*: ", password),
+        (r"Domain of the demo \[map\.[0-9-]+\.sslip\.io\]: ", person.domain),
+    ]
+    no = person.answers(f"up --version 1.0.0 {person.authority}", [*dialogue, (r"\[y/N\] ", "n")])
+    assert no.code == 1
+    assert "nothing was changed" in no.said
+    assert password not in no.said
+    yes = person.answers(f"up --version 1.0.0 {person.authority}", [*dialogue, (r"\[y/N\] ", "y")])
+    assert yes.code == 0, yes.said
+    assert password not in yes.said
+    told = status(person)
+    assert told["version"] == "1.0.0"
+    assert "version 1.0.0" in page(person, str(told["password"])).text
+    kept = person.answers("remove --no-dump", [(r"\[y/N\] ", "")])
+    assert kept.code == 1
+    assert page(person).status_code == 401
+    gone = person.answers("remove --no-dump", [(r"\[y/N\] ", "y")])
+    assert gone.code == 0, gone.said
+    person.host.run("rm -r app")
+    assert difference(before, listing(person.host)) == {}
