@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sandbox.github.git import Person
 from sandbox.github.hub import Hub
 from sandbox.store import Record
 
@@ -18,6 +19,14 @@ def user(hub: Hub, login: str, name: str = "") -> Record:
         "created_at": hub.now(),
     }
     return hub.store.add("user", "", record)
+
+
+def person(hub: Hub, login: str) -> Person:
+    """Whose name a commit carries that is made for somebody."""
+    for record in hub.store.all("user"):
+        if record["login"] == login:
+            return Person(record["name"], record["email"])
+    return Person(login, f"{login}@users.noreply.github.test")
 
 
 def organization(hub: Hub, login: str, members: dict[str, str]) -> Record:

@@ -22,6 +22,7 @@ class Call:
     query       the query's pairs, in order
     body        the JSON object sent, or {}
     permission  what the endpoint takes
+    accept      the Accept header: some answers come raw as well
     """
 
     hub: Hub
@@ -31,6 +32,7 @@ class Call:
     query: Sequence[tuple[str, str]]
     body: dict[str, Any]
     permission: str = ""
+    accept: str = ""
     found: Record | None = None
     events: list[Event] = field(default_factory=list)
 

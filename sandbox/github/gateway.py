@@ -54,6 +54,7 @@ class Gateway:
                 query=request.query_params.multi_items(),
                 body=body,
                 permission=endpoint.permission,
+                accept=request.headers.get("accept", ""),
             )
             answer = await to_thread.run_sync(self._work, call, endpoint)
         except GithubError as error:

@@ -24,7 +24,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit; times as git writes them in ISO 8601."""
+    """One commit; times in UTC, `2031-05-31T12:00:00Z`."""
 
     sha: str
     tree: str
@@ -36,7 +36,9 @@ class Commit:
     message: str
 
 
-_FORMAT = "%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B"
+_FORMAT = "%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B"
+# As the API writes times, whatever zone a commit was made in.
+_DATES = "--date=format-local:%Y-%m-%dT%H:%M:%SZ"
 
 
 class Git:
@@ -105,7 +107,7 @@ class Git:
 
     def log(self, *what: str, limit: int = 250) -> list[Commit]:
         """Commits newest first, as `git log` of these revisions: `main..staging`."""
-        text = self.run("log", f"--max-count={limit}", f"--format={_FORMAT}%x01", *what)
+        text = self.run("log", f"--max-count={limit}", _DATES, f"--format={_FORMAT}%x01", *what)
         return [_commit(part.strip("\n")) for part in text.split("\x01") if part.strip()]
 
     def update(self, ref: str, new: str, old: str | None = None) -> None:
@@ -128,32 +130,50 @@ class Git:
         return lines[0] if len(lines) == 1 else None
 
     def write_commit(
-        self, tree: str, parents: Sequence[str], message: str, author: Person, when: float
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        author: Person,
+        when: float,
+        *,
+        committer: Person | None = None,
+        committed: float | None = None,
     ) -> str:
-        """A new commit's sha; it is on no branch yet. `when` in epoch seconds."""
-        at = f"{int(when)} +0000"
+        """A new commit's sha; it is on no branch yet. Times in epoch seconds."""
+        committer = committer or Person("GitHub", "noreply@github.com")
         environment = {
             "GIT_AUTHOR_NAME": author.name,
             "GIT_AUTHOR_EMAIL": author.email,
-            "GIT_AUTHOR_DATE": at,
-            "GIT_COMMITTER_NAME": "GitHub",
-            "GIT_COMMITTER_EMAIL": "noreply@github.com",
-            "GIT_COMMITTER_DATE": at,
+            "GIT_AUTHOR_DATE": f"{int(when)} +0000",
+            "GIT_COMMITTER_NAME": committer.name,
+            "GIT_COMMITTER_EMAIL": committer.email,
+            "GIT_COMMITTER_DATE": f"{int(when if committed is None else committed)} +0000",
         }
         options = [word for parent in parents for word in ("-p", parent)]
         return self.run("commit-tree", tree, *options, text=message, environment=environment)
 
     def file(self, sha: str, path: str) -> bytes | None:
         """A file's content at a commit, or None."""
+        try:
+            return self.exact("cat-file", "blob", f"{sha}:{path}")
+        except GitError:
+            return None
+
+    def exact(self, *arguments: str, data: bytes = b"") -> bytes:
+        """A git command's output to the byte. Raises GitError."""
         done = subprocess.run(
-            ["git", "cat-file", "blob", f"{sha}:{path}"],
+            ["git", *arguments],
             cwd=self.folder,
+            input=data,
             capture_output=True,
             timeout=SECONDS,
             check=False,
             env={**_environment(), "GIT_DIR": str(self.folder)},
         )
-        return None if done.returncode else done.stdout
+        if done.returncode:
+            raise GitError(done.stderr.decode("utf-8", "replace").strip())
+        return done.stdout
 
     def names(self, sha: str, folder: str = "") -> list[str]:
         """Paths of the entries of a folder at a commit; none where there is no such folder."""
@@ -183,6 +203,7 @@ def _environment() -> dict[str, str]:
         "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
         "HOME": "/nonexistent",
         "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
     }

@@ -56,7 +56,7 @@ def create(call: Call) -> Answer:
     """A new one."""
     call.need("Ruleset", "name", "enforcement")
     now = call.hub.now()
-    empty = {"target": "branch", "bypass_actors": [], "conditions": None, "rules": []}
+    empty: Record = {"target": "branch", "bypass_actors": [], "conditions": None, "rules": []}
     record = {**empty, **_given(call, None), "created_at": now, "updated_at": now}
     return Answer(_shape(call, call.store.add("ruleset", call.full_name, record)), 201)
 
