@@ -20,12 +20,15 @@ last = record.read()
 stage = plan.with_kept_login(settings.recall(configured, last.outputs, now), last)
 where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
+at_github = plan.at_github(stage)
 release = releases.choose(stage, last)
 expires = settings.expiry(
     stage, now=now, recorded=last.expires, same_release=release.output() == last.release
 )
 rescue.cover(stage, where.location)
-environment = Environment(stage.stack, plan.arguments(stage, where, release, expires, allowed))
+environment = Environment(
+    stage.stack, plan.arguments(stage, where, release, expires, allowed, at_github)
+)
 outputs = {
     "url": environment.url,
     "hostname": environment.hostname,

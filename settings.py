@@ -18,10 +18,20 @@ from pulumi.runtime import config as runtime_config
 from pydantic import SecretStr, ValidationError
 
 from components import naming
-from settings_model import LISTS, OBJECTS, REMEDIES, SECRETS, GivenHost, Settings, Values
+from settings_model import (
+    LISTS,
+    OBJECTS,
+    REMEDIES,
+    SECRETS,
+    Github,
+    GivenHost,
+    Settings,
+    Values,
+)
 
 ROOT: Final = Path(__file__).parent
 HETZNER_API: Final = "https://api.hetzner.cloud/v1"
+GITHUB_API: Final = "https://api.github.com"
 SECONDS_A_DAY: Final = 86400
 # One pull credential serves every stack, demos made on the spot included, and a default in
 # Pulumi.yaml may not be secret. Both or neither: a stack's own user never gets another's password.
@@ -55,7 +65,7 @@ def load(now: float) -> Settings:
     # pulumi.Config answers for keys one knows; a misspelt key shows only in the whole.
     everything = {**runtime_config.get_config_env(), **runtime_config.CONFIG.get()}
     names = {key.removeprefix(prefix) for key in everything if key.startswith(prefix)}
-    config, provider = pulumi.Config(), pulumi.Config("hcloud")
+    config, provider, github = pulumi.Config(), pulumi.Config("hcloud"), pulumi.Config("github")
     values = {name: value for name in names if (value := config.get(name)) is not None}
     secret_names = {name for name in names if runtime_config.is_config_secret(prefix + name)}
     if not any(values.get(name) for name in FROM_ENVIRONMENT):
@@ -71,12 +81,23 @@ def load(now: float) -> Settings:
         stack=stack,
         values=values,
         secret_names=secret_names,
-        token_in_plain=bool(provider.get("token"))
-        and not runtime_config.is_config_secret("hcloud:token"),
+        tokens_in_plain=[
+            key
+            for key in ("hcloud:token", "github:token")
+            if pulumi.Config(key.partition(":")[0]).get("token")
+            and not runtime_config.is_config_secret(key)
+        ],
         hcloud_token=provider.get("token") or os.environ.get("HCLOUD_TOKEN") or None,
         hcloud_endpoint=provider.get("endpoint")
         or os.environ.get("HCLOUD_ENDPOINT")
         or HETZNER_API,
+        github_token=github.get("token") or os.environ.get("GITHUB_TOKEN") or None,
+        github_token_configured=bool(github.get("token")),
+        # The second is what a workflow's run is told of the GitHub it runs on.
+        github_url=github.get("baseUrl")
+        or os.environ.get("GITHUB_BASE_URL")
+        or os.environ.get("GITHUB_API_URL")
+        or GITHUB_API,
         now=now,
     )
 
@@ -90,7 +111,10 @@ def parse(
     hcloud_token: str | None,
     hcloud_endpoint: str,
     now: float,
-    token_in_plain: bool = False,
+    tokens_in_plain: Sequence[str] = (),
+    github_token: str | None = None,
+    github_token_configured: bool = False,
+    github_url: str = GITHUB_API,
     root: Path = ROOT,
 ) -> Settings:
     """Settings from Pulumi's strings (lists and objects as JSON); pure but for `root`'s files.
@@ -130,20 +154,43 @@ def parse(
     if not (root / checked.application / checked.compose_file).is_file():
         where = f"{checked.application}/{checked.compose_file}"
         mistakes.append(_mistake(project, "application", where, "is no file"))
-    if token_in_plain:
-        mistakes.append(
-            "hcloud:token is in the stack's file in plain text. Revoke it, make a new one, then: "
-            f"pulumi config set --secret hcloud:token -s {stack}"
-        )
+    mistakes += [
+        f"{key} is in the stack's file in plain text. Revoke it, make a new one, then: "
+        f"pulumi config set --secret {key} -s {stack}"
+        for key in tokens_in_plain
+    ]
     if not hcloud_token and (not checked.host or checked.zone):
         mistakes.append(
             "there is no Hetzner token. Make one with read and write access in the project of "
             f"this stage, then: pulumi config set --secret hcloud:token -s {stack} "
             '(or export HCLOUD_TOKEN; in the sandbox: eval "$(flow sandbox env)")'
         )
+    if checked.github_repository and not github_token:
+        mistakes.append(
+            f"there is no GitHub token, and githubRepository is {checked.github_repository}. "
+            "Export GITHUB_TOKEN, in a workflow the secret FLOW_GITHUB_TOKEN "
+            "(docs/settings.md says what it has to permit), or leave githubRepository empty"
+        )
     if mistakes:
         raise SettingsError(stack, mistakes)
-    return _settings(checked, project, stack, stage, hcloud_token, hcloud_endpoint, root)
+    github = _github(checked, github_token, github_token_configured, github_url)
+    return _settings(checked, project, stack, stage, hcloud_token, hcloud_endpoint, github, root)
+
+
+def _github(values: Values, token: str | None, configured: bool, url: str) -> Github | None:
+    if not values.github_repository or not token:
+        return None
+    owner, _, repository = values.github_repository.partition("/")
+    return Github(
+        owner=owner,
+        repository=repository,
+        reviewers=values.github_reviewers,
+        reviews=values.github_reviews,
+        checks=values.github_checks,
+        url=url.rstrip("/"),
+        token=SecretStr(token),
+        configured_token=configured,
+    )
 
 
 def _settings(
@@ -153,6 +200,7 @@ def _settings(
     stage: naming.Stage,
     hcloud_token: str | None,
     hcloud_endpoint: str,
+    github: Github | None,
     root: Path,
 ) -> Settings:
     branch = values.branch or naming.branch_of_stack(stack) or stack
@@ -180,6 +228,7 @@ def _settings(
         given_host=given,
         hcloud_token=None if hcloud_token is None else SecretStr(hcloud_token),
         hcloud_endpoint=hcloud_endpoint,
+        github=github,
     )
 
 

@@ -22,6 +22,10 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SSH_KEY: Final = re.compile(
     r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/]{60,}={0,3}( [^\n]*)?"
 )
+# An owner and a repository; a reviewer is a person, or a team of the owner's.
+_REPOSITORY: Final = r"^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+$"
+_REVIEWER: Final = r"^[A-Za-z0-9][A-Za-z0-9-]*(/[a-z0-9][a-z0-9_-]*)?$"
+REVIEWERS_AT_MOST: Final = 6  # GitHub's own limit of an environment
 _Value = TypeVar("_Value")
 _OWN_VARIABLES: Final = frozenset({"VERSION", "IMAGES", "PUBLIC_URL"})
 
@@ -60,10 +64,14 @@ REMEDIES: Final[dict[str, str]] = {
     "until": "Give a demo's last day, as 2031-05-31",
     "hsts": "Give true or false",
     "bootDeadline": "Give seconds a server may take to boot, 10 to 900",
-    "cloudDeadline": "Give seconds Hetzner may take to make a server, 10 to 3600",
+    "cloudDeadline": "Give seconds Hetzner may take for a server or a record set, 10 to 3600",
+    "githubRepository": "Give the application's repository, as example-org/fieldwork, or nothing",
+    "githubReviewers": "Give up to 6 of GitHub's people or teams, as ada or example-org/release",
+    "githubReviews": "Give the approvals a pull request to the stage's branch needs, 0 to 10",
+    "githubChecks": 'Give names of checks that have to pass, as ["test"]',
 }
 SECRETS: Final = frozenset({"registryPassword", "hostSshKey", "secrets"})
-LISTS: Final = frozenset({"locations", "adminKeys", "sshFrom"})
+LISTS: Final = frozenset({"locations", "adminKeys", "sshFrom", "githubReviewers", "githubChecks"})
 OBJECTS: Final = frozenset({"environment", "secrets"})
 
 
@@ -199,6 +207,12 @@ class Values(Common):
     host_ssh_key: Annotated[SecretStr, AfterValidator(_private_key)] | None = None
     protected: bool = True
     until: datetime.date | None = None
+    github_repository: str | None = Field(None, pattern=_REPOSITORY)
+    github_reviewers: tuple[Annotated[str, Field(pattern=_REVIEWER)], ...] = Field(
+        (), max_length=REVIEWERS_AT_MOST
+    )
+    github_reviews: int = Field(1, ge=0, le=10)
+    github_checks: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = ()
 
     def contradictions(self, stage: naming.Stage, today: datetime.date) -> list[tuple[str, str]]:
         """What no single key shows: pairs of a key and why its value does not fit."""
@@ -246,6 +260,23 @@ class GivenHost(_Frozen):
     ssh_key: SecretStr
 
 
+class Github(_Frozen):
+    """The stage's part at GitHub: an environment, and rules for its branch."""
+
+    owner: str
+    repository: str
+    """Without its owner."""
+    reviewers: tuple[str, ...]
+    """Who agrees to a deployment: logins, and teams as owner/slug."""
+    reviews: int
+    checks: tuple[str, ...]
+    url: str
+    """https://api.github.com, or the address of a server of one's own."""
+    token: SecretStr
+    configured_token: bool
+    """Whether it is in the stack's settings; one of the environment never enters the state."""
+
+
 class Settings(Common):
     """One stack's settings, checked and completed."""
 
@@ -267,6 +298,8 @@ class Settings(Common):
     given_host: GivenHost | None
     hcloud_token: SecretStr | None
     hcloud_endpoint: str
+    github: Github | None = None
+    """None where no repository is named."""
 
     @property
     def registry(self) -> str:

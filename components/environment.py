@@ -1,7 +1,7 @@
 """One stage, whole: a host, its names, its software and the release on it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import pulumi
 
@@ -10,6 +10,9 @@ from components.deployment import Deployment, Provision
 from components.dns import Dns, Record, wanted_records
 from components.keys import kept_password
 from components.server import SSH_PORT, Server, ServerArgs
+
+if TYPE_CHECKING:
+    from components.github_environment import GithubArgs
 
 AUTH_USER = "demo"
 
@@ -58,6 +61,8 @@ class EnvironmentArgs(TypedDict):
     """Fingerprint of what a server is given besides the release."""
     boot_deadline: int
     """Seconds a server may take until it accepts SSH."""
+    github: NotRequired["GithubArgs | None"]
+    """None for a stage without a part at GitHub."""
 
 
 def address_name(label: str, domain: str, ipv4: str | None, ipv6: str | None) -> str:
@@ -144,6 +149,12 @@ class Environment(pulumi.ComponentResource):
         self.url, self.version = deployment.url, deployment.version
         self.release_id = deployment.release
         self.ssh = _ssh_command(server)
+        github = args.get("github")
+        if github is not None:
+            # Last: no deployment waits for GitHub, or fails with it.
+            self._at_github(
+                name, github, pulumi.ResourceOptions(parent=self, depends_on=deployment)
+            )
         self.register_outputs(
             {
                 "url": self.url,
@@ -155,6 +166,23 @@ class Environment(pulumi.ComponentResource):
                     lambda found: found[0]
                 ),
             }
+        )
+
+    def _at_github(self, name: str, args: "GithubArgs", opts: pulumi.ResourceOptions) -> None:
+        # Only here: to import it takes a tenth of a second, and not every stack has this part.
+        from components.github_environment import GithubEnvironment
+
+        server = self.server
+        GithubEnvironment(
+            name,
+            {
+                **args,
+                "host": server.deploy["host"],
+                "site": self.url,
+                "deploy_key": server.deploy_key,
+                "known_hosts": server.known_hosts,
+            },
+            opts,
         )
 
     def _hostname(self, public: PublicArgs) -> pulumi.Output[str]:

@@ -6,7 +6,7 @@ a lost one is there) is asked here; the rest is pure.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pulumi
 from pydantic import SecretStr
@@ -14,11 +14,14 @@ from pydantic import SecretStr
 from components import bundle, guard, labels, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
-from planning import cloud
+from planning import cloud, github
 from planning.record import Record, Recorded
 from planning.releases import Kept, Unreleasable
 from remote import shipment
 from settings_model import Settings
+
+if TYPE_CHECKING:
+    from components.github_environment import GithubArgs
 
 GIVEN: Final = "given"
 
@@ -186,6 +189,7 @@ def arguments(
     kept: Kept,
     expires: int | None,
     allowed: list[guard.Problem],
+    at_github: "GithubArgs | None" = None,
 ) -> EnvironmentArgs:
     """What the stage's Environment is made of. Raises Unreleasable for a wrong Compose file."""
     public = PublicArgs(
@@ -227,7 +231,36 @@ def arguments(
         admin_keys=settings.admin_keys,
         software=shipment.fingerprint(),
         boot_deadline=settings.boot_deadline,
+        github=at_github,
     )
+
+
+def at_github(settings: Settings) -> "GithubArgs | None":
+    """The stage's part at GitHub, asked of GitHub; None where no repository is named.
+
+    Raises github.GithubError for what the token may not do.
+    """
+    wanted = settings.github
+    if wanted is None:
+        return None
+    reviewers = github.ask(wanted)
+    stays = settings.stage != "demo"
+    return {
+        "url": f"{wanted.url}/",
+        "token": pulumi.Output.secret(wanted.token.get_secret_value())
+        if wanted.configured_token
+        else None,
+        "owner": wanted.owner,
+        "repository": wanted.repository,
+        "environment": settings.stack,
+        "branch": settings.branch,
+        "released": settings.stage == "prod",
+        "users": reviewers.users,
+        "teams": reviewers.teams,
+        "ruleset": naming.resource_name(settings.project, settings.stack) if stays else None,
+        "reviews": wanted.reviews,
+        "checks": wanted.checks,
+    }
 
 
 def _registry(settings: Settings) -> pulumi.Output[Mapping[str, str] | None]:

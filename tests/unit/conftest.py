@@ -60,6 +60,14 @@ RESOURCES: dict[str, Outputs] = {
     "hcloud:index/firewall:Firewall": lambda _: {},
     "hcloud:index/sshKey:SshKey": lambda _: {"fingerprint": "00:11"},
     "hcloud:index/zoneRrset:ZoneRrset": lambda _: {},
+    "pulumi:providers:github": lambda _: {},
+    "github:index/repositoryEnvironment:RepositoryEnvironment": lambda _: {},
+    "github:index/repositoryEnvironmentDeploymentPolicy:RepositoryEnvironmentDeploymentPolicy": (
+        lambda _: {}
+    ),
+    "github:index/actionsEnvironmentSecret:ActionsEnvironmentSecret": lambda _: {},
+    "github:index/actionsEnvironmentVariable:ActionsEnvironmentVariable": lambda _: {},
+    "github:index/repositoryRuleset:RepositoryRuleset": lambda _: {},
     "pulumi:index:Stash": lambda inputs: {"output": inputs["input"]},
     "command:local:Command": lambda inputs: {"stdout": _answer(inputs), "stderr": ""},
 }
@@ -223,6 +231,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
         monkeypatch.delenv(variable, raising=False)
     for variable in ("REGISTRY_USERNAME", "REGISTRY_PASSWORD"):
         monkeypatch.delenv(variable, raising=False)
+    for variable in ("GITHUB_TOKEN", "GITHUB_BASE_URL", "GITHUB_API_URL"):
+        monkeypatch.delenv(variable, raising=False)
     yield Engine()
     pulumi.runtime.set_all_config({}, [])
 
@@ -260,7 +270,7 @@ def run_program(engine: Engine) -> RunProgram:
             )
             for key, value in (config or {}).items()
         }
-        secret = [f"{PROJECT}:{each}" for each in secrets or set()]
+        secret = [each if ":" in each else f"{PROJECT}:{each}" for each in secrets or set()]
         pulumi.runtime.set_all_config(texts, [*secret, "hcloud:token"])
         return run(engine, stack, lambda: runpy.run_path(str(ROOT / "__main__.py")))
 
