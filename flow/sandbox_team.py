@@ -205,7 +205,8 @@ class SandboxTeam:
 
     def _commit(self, folder: Path, message: str, branches: tuple[str, ...]) -> str:
         self._git(folder, "add", "--all", "--force")
-        self._git(folder, "commit", "--quiet", "--allow-empty", "-m", message, check=False)
+        if self._git(folder, "status", "--porcelain"):
+            self._git(folder, "commit", "--quiet", "-m", message)
         for branch in branches:
             self._git(folder, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         return self._git(folder, "rev-parse", "HEAD")

@@ -44,7 +44,7 @@ class Stop:
 
 
 def settings(directory: Path) -> dict[str, str]:
-    """The runner's environment from `runner.json` beside the sandbox's state; {} without one.
+    """The runner's environment from `runner.json` beside the repositories; {} without one.
 
     It is read for each job, so that a change needs no restart.
     """

@@ -53,7 +53,7 @@ class Actions:
         self._expressions: Expressions = expressions or self._program  # type: ignore[assignment]
         self._groups = Groups()
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        known = environment or (lambda: settings(hub.folder.parent))
+        known = environment or (lambda: settings(hub.folder))
         self._runner = Runner(hub.folder / ".work", known, hub.now)
         self._jobs = JobLives(hub, self._runner, self._post, at_once)
         self._running: dict[int, Execution] = {}
