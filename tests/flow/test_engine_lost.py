@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from flow.errors import FlowError
+from flow.looking import look
 from flow.stacks import Stacks
 from tests.flow.team import Team
 
@@ -23,6 +24,11 @@ def demos(team: Team) -> None:
         team.stacks.create(stack)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(team.stacks.up, (BY_FLOW, BY_PULUMI)))
+    delete_servers(team)
+
+
+def delete_servers(team: Team) -> None:
+    """As somebody does in Hetzner's console."""
     for server in team.client.servers.get_all():
         server.delete().wait_until_finished()
 
@@ -42,6 +48,15 @@ def pulumi(team: Team, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def hetzners(state: dict[str, Any]) -> set[str]:
     """Names (URNs) of what of Hetzner's a state holds."""
     return {each["urn"] for each in state["resources"] if each["type"].startswith("hcloud:")}
+
+
+def test_an_up_with_a_refresh_makes_the_server_anew_where_it_was(team: Team) -> None:
+    before = team.stacks.outputs(BY_PULUMI)
+    done = pulumi(team, "up", "--yes", "--skip-preview", "--refresh", "-s", BY_PULUMI)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert team.stacks.outputs(BY_PULUMI)["ipv4"] == before["ipv4"]
+    look(before["url"], "1.0.0", team.trust, password=before["password"])
+    delete_servers(team)
 
 
 def test_pulumi_destroys_it_with_a_refresh(team: Team) -> None:
