@@ -1,7 +1,10 @@
 """The GitHub of the sandbox as a Starlette application."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -11,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.github import control
+from sandbox.github.actions import Actions
 from sandbox.github.errors import not_found
 from sandbox.github.gateway import PREFIX, Gateway
 from sandbox.github.git_http import GitHttp
@@ -22,7 +26,8 @@ from sandbox.store import Store
 def create_app(store: Store, folder: Path, url: str) -> Starlette:
     """The API under /api/v3, git under /<owner>/<name>.git, the sandbox's own under /_sandbox.
 
-    `folder` holds the repositories and the runs' logs; `url` is where people find it.
+    `folder` holds the repositories and the runs' logs; `url` is where people find it. Workflows
+    run from the application's startup to its shutdown.
     """
     hub = Hub(store, folder, url)
     gateway = Gateway(hub)
@@ -35,11 +40,23 @@ def create_app(store: Store, folder: Path, url: str) -> Starlette:
             Route("/{owner}/{repo}/info/refs", git.references, methods=["GET"]),
             Route("/{owner}/{repo}/{service}", git.exchange, methods=["POST"]),
         ],
+        lifespan=lambda _app: _workflows(hub),
         middleware=[Middleware(RawPaths)],
         exception_handlers={HTTPException: _unknown},
     )
     app.state.hub = hub
     return app
+
+
+@asynccontextmanager
+async def _workflows(hub: Hub) -> AsyncIterator[None]:
+    actions = Actions(hub)
+    hub.listen(actions.on_event)
+    await to_thread.run_sync(actions.start)
+    try:
+        yield
+    finally:
+        await to_thread.run_sync(actions.stop)
 
 
 class RawPaths:
