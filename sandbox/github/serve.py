@@ -8,7 +8,6 @@ from pathlib import Path
 import uvicorn
 
 from sandbox import credentials
-from sandbox.github.actions import Actions
 from sandbox.github.app import create_app
 from sandbox.github.seeds import seed
 from sandbox.store import Store
@@ -23,9 +22,6 @@ def main() -> None:
     store = Store(directory / "github.db")
     app = create_app(store, directory / "github", credentials.GITHUB_URL)
     seed(app.state.hub, credentials.read(directory)["github"])
-    actions = Actions(app.state.hub)
-    app.state.hub.listen(actions.on_event)
-    actions.start()
     server = uvicorn.Config(
         app, host="127.0.0.1", port=credentials.GITHUB_PORT, log_level="warning",
         access_log=False, timeout_graceful_shutdown=3,
@@ -33,7 +29,6 @@ def main() -> None:
     try:
         uvicorn.Server(server).run()
     finally:
-        actions.stop()
         store.close()
 
 

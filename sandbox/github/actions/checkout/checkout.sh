@@ -93,7 +93,7 @@ if [ "$CHECKOUT_PERSIST" = true ] && [ -n "$CHECKOUT_TOKEN" ]; then
 		printf '[http "%s/"]\n\textraheader = %s\n' "$GITHUB_SERVER_URL" "$header" >>.git/config
 	)
 fi
-git log -1 --format='HEAD is now at %h %s'
+git --no-pager log -1 --format='HEAD is now at %h %s'
 {
 	echo "ref=${full:-$ref}"
 	echo "commit=$commit"
