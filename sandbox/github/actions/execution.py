@@ -3,11 +3,10 @@
 All of this happens in the scheduler's one thread. A job's way is in jobs.py.
 """
 
-import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from sandbox.github.actions import contexts, matrix, records
+from sandbox.github.actions import calls, contexts, matrix, records
 from sandbox.github.actions.concurrency import WHOLE_RUN, Groups, Holder
 from sandbox.github.actions.expressions import (
     Evaluation,
@@ -18,11 +17,9 @@ from sandbox.github.actions.expressions import (
 from sandbox.github.actions.graph import Leaf, Loaded, Node, Scope, outcome
 from sandbox.github.actions.matrix import MatrixError
 from sandbox.github.actions.workflow import Concurrency, WorkflowError
-from sandbox.github.environments import secrets_of, variables_of
+from sandbox.github.environments import variables_of
 from sandbox.github.hub import Hub
 from sandbox.store import Record
-
-log = logging.getLogger(__name__)
 
 Keep = Mapping[str, Record]
 
@@ -104,18 +101,6 @@ class Execution:
             context["matrix"] = {}
             context["strategy"] = {}
         return Evaluation(self.expressions, context)
-
-    def secrets(self, scope: Scope, environment: str = "") -> dict[str, str]:
-        """What a job in that file may read; nothing for a fork's pull request."""
-        if not self.run["trusted"]:
-            return {}
-        own = secrets_of(self.hub, self.full_name)
-        everything = secrets_of(self.hub, self.full_name, environment or None)
-        if scope.secrets is None:
-            return everything
-        # An environment's own go before what was handed over.
-        special = {name: value for name, value in everything.items() if own.get(name) != value}
-        return {**scope.secrets, **special}
 
     # From the beginning to the end.
 
@@ -275,25 +260,7 @@ class Execution:
         if not node.job.uses:
             self._leaf(node, combination, suffix, plain)
             return
-        called = scope.loaded.called[node.name]
-        event = called.workflow.on["workflow_call"]
-        given = known.value(node.job.with_)
-        inputs = {name: declared.default for name, declared in event.inputs.items()}
-        inputs = {name: given.get(name, default) for name, default in inputs.items()}
-        handed = scope.secrets
-        if node.job.secrets != "inherit":
-            secrets = self.secrets(scope)
-            filled = known.with_(secrets={**secrets, "GITHUB_TOKEN": ""})
-            handed = {name: filled.text(value) for name, value in node.job.secrets.items()}
-        child = Scope(
-            called,
-            key=f"{scope.key}{node.name}{suffix}/",
-            title=f"{scope.title}{plain} / ",
-            inputs=inputs,
-            secrets=handed,
-            ceiling=scope.permissions(node.job),
-        )
-        node.members.append(child)
+        node.members.append(calls.scope(self, node, known, plain, suffix))
 
     def _leaf(
         self,
@@ -345,21 +312,6 @@ class Execution:
         node.result = outcome(results)
         found: dict[str, str] = {}
         for member in node.members:
-            given = self._outputs(member) if isinstance(member, Scope) else member.outputs
+            given = calls.outputs(self, member) if isinstance(member, Scope) else member.outputs
             found |= {name: value for name, value in given.items() if value or name not in found}
         node.outputs = found
-
-    def _outputs(self, scope: Scope) -> dict[str, str]:
-        """The outputs of a called workflow."""
-        jobs = {
-            name: {"result": node.result, "outputs": node.outputs}
-            for name, node in scope.nodes.items()
-        }
-        known = self.evaluation(scope).with_(jobs=jobs)
-        found: dict[str, str] = {}
-        for name, output in scope.loaded.workflow.on["workflow_call"].outputs.items():
-            try:
-                found[name] = known.text(output.value)
-            except ExpressionError as error:
-                log.warning("run %s: output %s: %s", self.number, name, error)
-        return found

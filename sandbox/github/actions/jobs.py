@@ -8,10 +8,9 @@ from typing import Any
 
 from sandbox.github import checks, deployments, environments
 from sandbox.github.access import BOT
-from sandbox.github.actions import contexts, records, uses
-from sandbox.github.actions.act_files import Needed, Work
+from sandbox.github.actions import preparation, records
 from sandbox.github.actions.execution import Execution
-from sandbox.github.actions.expressions import Evaluation, ExpressionError
+from sandbox.github.actions.expressions import ExpressionError
 from sandbox.github.actions.graph import Leaf
 from sandbox.github.actions.runner import Result, Runner
 from sandbox.github.actions.uses import UsesError
@@ -20,9 +19,6 @@ from sandbox.github.hub import Hub
 from sandbox.store import Record
 
 log = logging.getLogger(__name__)
-
-_TOKEN_SECONDS = 24 * 3600.0
-_NO_RIGHTS_OF_FORKS = "read"
 
 Post = Callable[[Callable[[], None]], None]
 
@@ -75,7 +71,7 @@ class JobLives:
 
         try:
             holder, goes = execution.enter(
-                wanted, self._known(execution, leaf), leaf.key, go, cancel
+                wanted, preparation.known(execution, leaf), leaf.key, go, cancel
             )
         except ExpressionError as error:
             self.skip(execution, leaf, "failure", f"concurrency: {error}")
@@ -141,14 +137,10 @@ class JobLives:
 
     # Its environment.
 
-    def _known(self, execution: Execution, leaf: Leaf) -> Evaluation:
-        known = execution.evaluation(leaf.node.scope, leaf.node)
-        return known.with_(matrix=leaf.matrix or {})
-
     def _gate(self, execution: Execution, leaf: Leaf) -> None:
         wanted = leaf.node.job.environment
         try:
-            name = self._known(execution, leaf).text(wanted.name) if wanted else ""
+            name = preparation.known(execution, leaf).text(wanted.name) if wanted else ""
         except ExpressionError as error:
             self.skip(execution, leaf, "failure", f"environment: {error}")
             return
@@ -224,8 +216,8 @@ class JobLives:
                 self._change(leaf, status="in_progress", started_at=self._hub.now())
                 self._tell(leaf, "in_progress", "in_progress")
                 self._post(execution.advance)
-                token = self._token(execution, leaf)
-                work, minutes = self._prepare(execution, leaf, token)
+                token = preparation.token(execution, leaf)
+                work, minutes = preparation.work(execution, leaf, token)
                 result = self._runner.run(
                     work,
                     self.log(self._record(leaf)),
@@ -251,53 +243,6 @@ class JobLives:
 
         self._post(end)
 
-    def _token(self, execution: Execution, leaf: Leaf) -> str:
-        granted = leaf.node.scope.permissions(leaf.node.job)
-        if not execution.run["trusted"]:
-            granted = {
-                name: _NO_RIGHTS_OF_FORKS for name, level in granted.items() if level != "none"
-            }
-        permissions = {name.replace("-", "_"): level for name, level in granted.items()}
-        return self._hub.tokens.mint(
-            BOT,
-            "workflow",
-            permissions={"metadata": "read", **permissions},
-            repositories=[execution.full_name],
-            expires=self._hub.store.now() + _TOKEN_SECONDS,
-        )
-
-    def _prepare(self, execution: Execution, leaf: Leaf, token: str) -> tuple[Work, float]:
-        node, run = leaf.node, execution.run
-        known = self._known(execution, leaf)
-        minutes = float(known.text(node.job.timeout_minutes))
-        context = contexts.github(self._hub, execution.repository, run, node.name)
-        work = Work(
-            workflow=node.scope.loaded.workflow,
-            title=run["name"],
-            name=node.name,
-            job=node.job,
-            event=run["event"],
-            payload=run["payload"],
-            actor=run["actor"],
-            inputs=node.scope.inputs,
-            needs={need.name: Needed(need.result, need.outputs) for need in node.needs},
-            matrix=leaf.matrix,
-            secrets={
-                **execution.secrets(node.scope, leaf.environment),
-                "GITHUB_TOKEN": token,
-            },
-            variables=environments.variables_of(
-                self._hub, execution.full_name, leaf.environment or None
-            ),
-            environment=contexts.environment(context),
-            actions=uses.actions(
-                self._hub,
-                [step.uses for step in node.job.steps if step.uses],
-                self._hub.folder / ".actions",
-            ),
-        )
-        return work, minutes
-
     # Its end.
 
     def _end(self, execution: Execution, leaf: Leaf, result: Result) -> None:
@@ -322,7 +267,7 @@ class JobLives:
             self._after_failure(execution, leaf)
 
     def _after_failure(self, execution: Execution, leaf: Leaf) -> None:
-        known = self._known(execution, leaf)
+        known = preparation.known(execution, leaf)
         strategy = leaf.node.job.strategy
         try:
             if known.truth(leaf.node.job.continue_on_error):
