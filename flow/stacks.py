@@ -287,6 +287,7 @@ class Stacks:
                 if file is not None:
                     # Exactly this one: another may have been taken since.
                     file.unlink(missing_ok=True)
+                    file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
 
     def _unlocked(self, name: str, operate: Callable[[], _Done]) -> _Done:
         """`operate`, once more where a dead one's lock stood in the way."""

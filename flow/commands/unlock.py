@@ -10,6 +10,7 @@ from flow import locks, project, terminal
 from flow.commands.asking import Json, Yes, agree
 from flow.commands.environments import Environment
 from flow.errors import FlowError
+from flow.stacks import BUSY
 
 
 def unlock(
@@ -30,17 +31,20 @@ def unlock(
     stack = project.stack_of(environment)
     stacks = team.stacks
     found = stacks.holders(stack)
-    for each in found:
-        if not locks.is_dead(each) and each.host != host:
-            raise FlowError(
-                f"{stack} is locked by {each}, which is not shown to be dead",
-                f"wait for it; if you know that it is: flow unlock {stack} --host {each.host}",
-                code=3,
-            )
     unseen = [each for each in found if not locks.is_dead(each)]
     for each in unseen:
         if locks.is_here(each):
-            raise FlowError(f"{stack} is locked by {each}, which runs on this machine", code=3)
+            raise FlowError(
+                f"{stack} is locked by {each}, which runs on this machine",
+                "wait for it, or stop it with Ctrl-C: it gives its lock back",
+                code=BUSY,
+            )
+        if each.host != host:
+            raise FlowError(
+                f"{stack} is locked by {each}, which is not shown to be dead",
+                f"wait for it; if you know that it is: flow unlock {stack} --host {each.host}",
+                code=BUSY,
+            )
         agree(f"Is {each} dead? Two updates at once ruin a state.", yes, word=each.host)
     if found:
         stacks.unlock(stack, found)

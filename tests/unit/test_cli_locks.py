@@ -1,0 +1,129 @@
+"""A lock names its holder, and is only broken when that one is shown to be dead."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flow import locks
+from flow.errors import FlowError
+from flow.stacks import BUSY, Stacks
+
+SAID = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) \
+to end or delete the lock file with `pulumi cancel`.
+  file:///state/.pulumi/locks/organization/p/dev/a1.json?no_tmp_dir=true: created by ada@{host} \
+(pid {pid}) at {since}
+"""
+
+
+def at(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def holder(pid: int, host: str = "", since: float | None = None) -> locks.Holder:
+    when = at(time.time() if since is None else since)
+    said = SAID.format(host=host or socket.gethostname(), pid=pid, since=when)
+    (found,) = locks.holders(said)
+    return found
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_holder_is_told_by_name_machine_process_and_time() -> None:
+    found = holder(4711, "runner-7", 0)
+    assert str(found) == "ada@runner-7 (pid 4711) since 1970-01-01T00:00:00Z"
+    assert found.file == Path("/state/.pulumi/locks/organization/p/dev/a1.json")
+
+
+def test_a_running_process_of_this_machine_is_alive() -> None:
+    assert not locks.is_dead(holder(os.getpid()))
+
+
+def test_a_process_of_this_machine_that_is_gone_is_dead() -> None:
+    assert locks.is_dead(holder(dead_pid()))
+
+
+def test_another_process_with_the_holders_number_is_not_the_holder() -> None:
+    # The lock was taken long before the process of that number began.
+    assert locks.is_dead(holder(os.getpid(), since=time.time() - 10 * 365 * 86400))
+
+
+def test_of_another_machine_nothing_is_known() -> None:
+    assert not locks.is_dead(holder(dead_pid(), "elsewhere"))
+
+
+def test_a_lock_is_broken_by_one_process_only() -> None:
+    found = [locks.Holder(f"file:///x/{os.getpid()}-{time.time_ns()}.json", "ada", "h", 1, at(0))]
+    with locks.breaking(found) as first:
+        assert first == found
+    with locks.breaking(found) as second:
+        assert second == []
+
+
+PULUMI = """#!{python}
+import json, pathlib, sys
+if sys.argv[1:] == ["version"]:
+    print("v3.256.0"); sys.exit()
+lock = pathlib.Path({lock!r})
+if lock.exists() and "up" in sys.argv:
+    held = json.loads(lock.read_text())
+    print(f"error: the stack is currently locked by 1 lock(s).", file=sys.stderr)
+    print(f"  file://{{lock}}: created by ada@{{held['hostname']}} (pid {{held['pid']}}) at "
+          f"{{held['timestamp']}}", file=sys.stderr)
+    sys.exit(255)
+if "history" in sys.argv:
+    print(json.dumps([{{"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "",
+        "environment": {{}}, "config": {{}}, "result": "succeeded", "version": 1,
+        "endTime": "2026-01-01T00:00:00.000Z", "resourceChanges": {{"create": 1}}}}]))
+elif "output" in sys.argv:
+    print("{{}}")
+"""
+
+
+@pytest.fixture
+def stacks(tmp_path: Path) -> Stacks:
+    """Stacks of an engine that refuses an `up` while lock.json is there, as the real one does."""
+    (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
+    program = tmp_path / "bin/pulumi"
+    program.parent.mkdir()
+    program.write_text(PULUMI.format(python=sys.executable, lock=str(tmp_path / "lock.json")))
+    program.chmod(0o755)
+    return Stacks(tmp_path, {}, program)
+
+
+def lock(folder: Path, pid: int, host: str = "") -> Path:
+    file = folder / "lock.json"
+    name = host or socket.gethostname()
+    file.write_text(f'{{"pid": {pid}, "hostname": "{name}", "timestamp": "{at(time.time())}"}}')
+    return file
+
+
+def test_an_up_breaks_a_dead_ones_lock_says_so_and_goes_on(
+    stacks: Stacks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pid = dead_pid()
+    file = lock(tmp_path, pid)
+    assert stacks.up("dev").changes == {"create": 1}
+    assert not file.exists()
+    said = capsys.readouterr().err
+    assert f"(pid {pid})" in said
+    assert "broken" in said
+
+
+@pytest.mark.parametrize("host", ["", "elsewhere"])
+def test_an_up_stops_at_a_lock_whose_holder_may_live_and_names_it(
+    stacks: Stacks, tmp_path: Path, host: str
+) -> None:
+    file = lock(tmp_path, os.getpid(), host)
+    with pytest.raises(FlowError, match=rf"ada@\S+ \(pid {os.getpid()}\) since") as raised:
+        stacks.up("dev")
+    assert raised.value.code == BUSY
+    assert file.exists()
