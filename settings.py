@@ -17,7 +17,7 @@ import pulumi
 from pulumi.runtime import config as runtime_config
 from pydantic import SecretStr, ValidationError
 
-from components import naming
+from components import given_hosts, naming
 from settings_model import (
     LISTS,
     OBJECTS,
@@ -76,6 +76,9 @@ def load(now: float) -> Settings:
         }
         values |= from_environment
         secret_names |= set(from_environment)
+    if naming.stage_of_stack(stack) == "demo" and not values.get("host"):
+        values |= (given := _given_host(stack))
+        secret_names |= set(given)
     return parse(
         project=project,
         stack=stack,
@@ -100,6 +103,23 @@ def load(now: float) -> Settings:
         or GITHUB_API,
         now=now,
     )
+
+
+def _given_host(stack: str) -> dict[str, str]:
+    """A demo's machine where the environment names one; that of no other demo, and of no stage."""
+    try:
+        found = given_hosts.settings_of(os.environ.get(given_hosts.VARIABLE, ""), stack)
+    except ValueError as error:
+        raise SettingsError(stack, [f"{error}; correct the variable"]) from None
+    if not found:
+        return {}
+    if not (key := os.environ.get(given_hosts.KEY)):
+        mistake = (
+            f"{given_hosts.VARIABLE} names {found['host']} for this demo, and {given_hosts.KEY} is "
+            "not set; make the private key that opens it a secret of the environment flow-demo"
+        )
+        raise SettingsError(stack, [mistake])
+    return {**found, "hostSshKey": key}
 
 
 def parse(

@@ -229,7 +229,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A fresh engine for each test."""
     for variable in ("HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "PULUMI_CONFIG"):
         monkeypatch.delenv(variable, raising=False)
-    for variable in ("REGISTRY_USERNAME", "REGISTRY_PASSWORD"):
+    for variable in ("REGISTRY_USERNAME", "REGISTRY_PASSWORD", "DEMO_HOSTS", "DEMO_SSH_KEY"):
         monkeypatch.delenv(variable, raising=False)
     for variable in ("GITHUB_TOKEN", "GITHUB_BASE_URL", "GITHUB_API_URL"):
         monkeypatch.delenv(variable, raising=False)
