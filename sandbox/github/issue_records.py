@@ -61,6 +61,14 @@ def find(hub: Hub, full_name: str, number: int | str) -> Record:
     raise not_found()
 
 
+def pull_of(hub: Hub, issue: Record) -> Record:
+    """The `pull` record of an issue that is a pull request. Raises 404 when it is none."""
+    for record in hub.store.all("pull", issue["project"]):
+        if record["number"] == issue["number"]:
+            return record
+    raise not_found()
+
+
 def change(hub: Hub, issue: Record, **changes: Any) -> Record:
     """Change an issue; closing and opening again keep who and when."""
     if changes.get("state", issue["state"]) != issue["state"]:

@@ -2,6 +2,8 @@
 
 from sandbox.github.git import Commit, Git, Person
 
+# git takes no times of so few digits as 0.
+_SOME_TIME = 1_000_000_000
 METHODS = ("merge", "squash", "rebase")
 
 
@@ -69,7 +71,7 @@ def _picked(git: Git, onto: str, commit: Commit) -> str:
         # base of ours before git 2.40.
         tree = git.commit(onto).tree
         nobody = Person("GitHub", "noreply@github.com")
-        ours = git.write_commit(tree, commit.parents, "onto", nobody, 0)
+        ours = git.write_commit(tree, commit.parents, "onto", nobody, _SOME_TIME)
         found = git.merge_tree(ours, commit.sha)
     if found is None:
         raise ConflictError

@@ -5,28 +5,23 @@ repository `refs/pull/N/head` is the head's newest commit, wherever the head liv
 `refs/pull/N/merge` what merging it would give, while that is possible.
 """
 
+import re
 from typing import Any
 
-from sandbox.github import issue_records, merging, reviews, rules
+from sandbox.github import issue_events, issue_records, merging, reviews, rules
 from sandbox.github.access import Caller
 from sandbox.github.git import NONE, GitError, Person
 from sandbox.github.hub import Event, Hub
 from sandbox.github.pull_shapes import event
 from sandbox.store import Record
 
+# What in its text closes an issue with it.
+_FIXES = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d+)\b", re.IGNORECASE)
+
 
 def find(hub: Hub, full_name: str, number: int | str) -> Record:
     """A pull request by its number. Raises 404."""
-    issue = issue_records.find(hub, full_name, number)
-    return of_issue(hub, issue)
-
-
-def of_issue(hub: Hub, issue: Record) -> Record:
-    """The pull request that is this issue. Raises 404 when it is none."""
-    for record in hub.store.all("pull", issue["project"]):
-        if record["number"] == issue["number"]:
-            return record
-    return issue_records.find(hub, issue["project"], "none")
+    return issue_records.pull_of(hub, issue_records.find(hub, full_name, number))
 
 
 def issue_of(hub: Hub, pull: Record) -> Record:
@@ -151,7 +146,21 @@ def mark_merged(hub: Hub, pull: Record, caller: Caller, sha: str) -> list[Event]
     issue_records.change(hub, issue, state="closed", closed_by=caller.login, merged_at=now)
     repository = base_repository(hub, merged)
     hub.git(repository).delete(f"refs/pull/{pull['number']}/merge")
-    return [event(hub, repository, merged, caller, "closed")]
+    told = [event(hub, repository, merged, caller, "closed")]
+    if pull["base_ref"] == repository["default_branch"]:
+        told += _close_fixed(hub, repository, caller, issue)
+    return told
+
+
+def _close_fixed(hub: Hub, repository: Record, caller: Caller, issue: Record) -> list[Event]:
+    told: list[Event] = []
+    numbers = set(_FIXES.findall(issue["body"] or ""))
+    for other in hub.store.all("issue", repository["full_name"]):
+        if str(other["number"]) in numbers and other["state"] == "open" and not other["pull"]:
+            closed = issue_records.change(hub, other, state="closed", closed_by=caller.login)
+            issue_events.note(hub, closed, caller.login, "closed")
+            told.append(issue_events.event(hub, repository, closed, caller, "closed"))
+    return told
 
 
 def branch_moved(

@@ -35,9 +35,10 @@ def merge(call: Call) -> Answer:
     git = call.hub.git(call.repository)
     try:
         sha = _made(call, pull, method)
-        git.update(f"refs/heads/{pull['base_ref']}", sha, pull["base_sha"])
     except merging.ConflictError:
         raise GithubError(405, "Pull Request is not mergeable") from None
+    try:
+        git.update(f"refs/heads/{pull['base_ref']}", sha, pull["base_sha"])
     except GitError:
         raise GithubError(
             409, "Base branch was modified. Review and try the merge again."
