@@ -82,6 +82,19 @@ def test_the_plugin_has_every_resource_and_input_of_the_sdk(package: str, name: 
     assert inputs - NOT_IN_OUR_PLUGIN.get(name, set()) == set(described["inputProperties"])
 
 
+@pytest.mark.parametrize(("package", "name"), RESOURCES)
+def test_an_input_is_a_list_for_the_plugin_where_it_is_one_for_the_sdk(
+    package: str, name: str
+) -> None:
+    described = description(package, RESOURCES[package, name])["inputProperties"]
+    parameters = inspect.signature(RESOURCES[package, name]._internal_init).parameters  # type: ignore[attr-defined]
+    for property_name in sdk_inputs(RESOURCES[package, name]):
+        if camel(property_name) in described:
+            kind = re.sub(r"typing\.Union\[", "", str(parameters[property_name].annotation))
+            is_list = described[camel(property_name)].get("type") == "array"
+            assert is_list == kind.startswith("typing.Sequence["), property_name
+
+
 def test_the_program_uses_resources_of_the_provider() -> None:
     assert {call.name for call in PROGRAM_CALLS} >= {"Server", "Command"}, "nothing was found"
 

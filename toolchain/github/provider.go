@@ -37,6 +37,12 @@ func Provider() tfbridge.ProviderInfo {
 		GitHubOrg:        "integrations",
 		UpstreamRepoPath: ".",
 	}
+	// Upstream allows one now; the official plugin has kept the list it was.
+	info.Resources = map[string]*tfbridge.ResourceInfo{
+		"github_repository_environment": {
+			Fields: map[string]*tfbridge.SchemaInfo{"reviewers": {MaxItemsOne: tfbridge.False()}},
+		},
+	}
 	info.MustComputeTokens(tokens.SingleModule("github_", "index", tokens.MakeStandard(Name)))
 	// The official plugin makes a name from the resource's own where none is given.
 	info.SetAutonaming(255, "-")
