@@ -3,6 +3,7 @@
 The tests are chapters of one life: each starts where the one before it ended.
 """
 
+import os
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from components.keys import new_key_pair
 from flow.errors import FlowError
@@ -68,6 +70,32 @@ def log_in(team: Team, key: Path, hosts: Path) -> subprocess.CompletedProcess[st
     )
 
 
+@contextmanager
+def edited_first_boot(team: Team, folder: Path) -> Iterator[Path]:
+    """The same program but for a line more in its user data; the file is there once it rendered."""
+    called = folder / "called"
+    root = str(team.project.root)
+    (folder / "__main__.py").write_text(
+        f"import pathlib, runpy, sys\n"
+        f"sys.path.insert(0, {root!r})\n"
+        f"from components import cloud_init\n"
+        f"render = cloud_init.render\n"
+        f"def edited(**keys):\n"
+        f"    pathlib.Path({str(called)!r}).touch()\n"
+        f"    return render(**keys) + '# edited by a test\\n'\n"
+        f"cloud_init.render = edited\n"
+        f"runpy.run_path({root + '/__main__.py'!r}, run_name='__main__')\n"
+    )
+    file = team.project.folder / "Pulumi.yaml"
+    text = file.read_text()
+    main = os.path.relpath(folder, team.project.folder)
+    file.write_text(yaml.safe_dump({**yaml.safe_load(text), "main": main}))
+    try:
+        yield called
+    finally:
+        file.write_text(text)
+
+
 def test_hetzner_and_the_engine_protect_it(team: Team) -> None:
     (server,) = team.client.servers.get_all()
     assert server.protection == {"delete": True, "rebuild": True}
@@ -93,6 +121,18 @@ def test_who_may_log_in_changes_without_a_new_server(team: Team, tmp_path: Path)
     refused = log_in(team, key, hosts)
     assert "Permission denied" in refused.stderr
     assert server_id(team) == before
+
+
+def test_an_edited_first_boot_changes_nothing_of_a_server_that_runs(
+    team: Team, tmp_path: Path
+) -> None:
+    before = server_id(team)
+    with edited_first_boot(team, tmp_path) as called:
+        result = team.stacks.up(STACK)
+    assert called.exists(), "nothing was tried"
+    assert result.changed == 0
+    assert server_id(team) == before
+    look(team.stacks.outputs(STACK)["url"], "1.0.0", team.trust)
 
 
 def test_another_image_is_refused_and_a_word_alone_is_not_enough(team: Team) -> None:
