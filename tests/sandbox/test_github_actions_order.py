@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ def statuses(world: World, repository: Record) -> list[str]:
     return [run["conclusion"] or run["status"] for run in found]
 
 
+def _are(world: World, repository: Record, number: int) -> bool:
+    return len(statuses(world, repository)) == number
+
+
 def three_pushes(world: World, concurrency: str, at: str = "") -> Record:
     """Three pushes while the first one's job runs until the file `go` is there."""
     fieldwork = world.repository()
@@ -55,7 +60,7 @@ def three_pushes(world: World, concurrency: str, at: str = "") -> Record:
     until(lambda: statuses(world, fieldwork) == ["in_progress"])
     for number in (2, 3):
         world.push(fieldwork, {"x": str(number)})
-        until(lambda wanted=number: len(statuses(world, fieldwork)) == wanted)
+        until(partial(_are, world, fieldwork, number))
     return fieldwork
 
 

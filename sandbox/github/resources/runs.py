@@ -154,14 +154,13 @@ def _within(stamp: str, asked: str) -> bool:
     if ".." in asked:
         low, high = asked.split("..", 1)
         return (low in ("*", "") or stamp >= low) and (high in ("*", "") or stamp <= high + "~")
-    for sign, holds in (
-        (">=", lambda value: stamp >= value),
-        ("<=", lambda value: stamp <= value + "~"),
-        (">", lambda value: stamp > value + "~"),
-        ("<", lambda value: stamp < value),
-    ):
+    for sign, later in ((">=", True), ("<=", False), (">", True), ("<", False)):
         if asked.startswith(sign):
-            return bool(holds(asked.removeprefix(sign)))
+            value = asked.removeprefix(sign)
+            # `~` sorts after every time of a day.
+            if later:
+                return stamp >= value if "=" in sign else stamp > value + "~"
+            return stamp <= value + "~" if "=" in sign else stamp < value
     return stamp.startswith(asked)
 
 
