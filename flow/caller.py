@@ -11,14 +11,15 @@ _TEXT = """\
 # Deploys this application (docs: {repository}). What is deployed, and how, is in that repository.
 name: deployment
 on:
-  push: {{branches: [development, staging, "feature-demo/**"]}}
+  push: {{branches: [development, staging, main, "feature-demo/**"]}}
   release: {{types: [published]}}
   delete:
   schedule: [{{cron: "17 4 * * *"}}]
 permissions: {{}}
 jobs:
   flow:
-    permissions: {{contents: write, deployments: write, packages: write, pull-requests: write}}
+    permissions:
+      {{contents: write, deployments: write, issues: read, packages: write, pull-requests: write}}
     uses: {repository}/.github/workflows/flow.yml@{commit}
     secrets: inherit
 """

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 
 import typer
+from github import GithubException
 
+from flow.promotion import team
 from flow.runs import jobs, run
 
 app = typer.Typer(help="The jobs of a workflow run (action/action.yml).", no_args_is_help=True)
@@ -27,3 +30,28 @@ def deploy() -> None:
 def end() -> None:
     """End the demo of the branch that was deleted."""
     jobs.end(run.read(os.environ))
+
+
+@app.command()
+def reap() -> None:
+    """Announce the demos that end soon, end those that are over."""
+    jobs.reap(run.read(os.environ))
+
+
+@app.command()
+def promote() -> None:
+    """Open the promotions that are due today."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    try:
+        jobs.promote(run.read(os.environ), today)
+    except GithubException as error:
+        raise team.explained(error) from error
+
+
+@app.command("back-merge")
+def back_merge() -> None:
+    """Open pull requests for what the branches below lack."""
+    try:
+        jobs.back_merge(run.read(os.environ))
+    except GithubException as error:
+        raise team.explained(error) from error

@@ -6,8 +6,13 @@ import datetime
 import os
 from pathlib import Path
 
+from github.Repository import Repository
+
 from components import naming
-from flow import building, deploying, project, terminal
+from flow import building, demos, deploying, project, reaping, terminal
+from flow.errors import FlowError
+from flow.promotion import steps
+from flow.promotion import team as promotion
 from flow.runs.run import Run
 from flow.runs.telling import Telling
 from flow.stages import Stages
@@ -55,18 +60,70 @@ def deploy(run: Run) -> None:
     text = _about(done)
     run.tell(text)
     if naming.stage_of_stack(stack) == "demo":
-        telling.comment(stack, text)
+        telling.comment(stack, run.branch, text)
 
 
 def end(run: Run) -> None:
     """End the demo of a branch that was deleted; one that is gone already is fine."""
-    from flow import demos
-
     team = project.find()
     with Stages() as stages:
-        demos.end(team, run.stack, stages)
+        done = demos.end(team, run.stack, stages)
     Telling(run).ended(run.stack)
-    run.tell(f"The demo {run.stack} has ended; nothing of it is left.")
+    saved = f" Its data: `{done['dump']}`." if done["dump"] else ""
+    run.tell(f"The demo {run.stack} has ended; nothing of it is left.{saved}")
+
+
+def reap(run: Run) -> None:
+    """Announce the demos that end soon, end those that are over. Raises FlowError: one was not."""
+    with Stages() as stages:
+        verdicts = reaping.reap(project.find(), stages)
+    telling = Telling(run)
+    lines = ["### Demos", "", "| demo | what | why |", "|---|---|---|"]
+    for each in verdicts:
+        saved = f"; its data: `{each.dump}`" if each.dump else ""
+        lines.append(f"| {each.environment} | {each.action} | {each.why}{saved} |")
+        terminal.say(f"{each.environment}: {each.action}, {each.why}")
+        if each.action == "announced":
+            text = (
+                f"### {each.environment} ends soon\n\n[{each.url}]({each.url}): {each.why}. A push "
+                f"to its branch keeps it, and so does `flow demo extend {each.branch} --until DATE`."
+            )
+            telling.comment(each.environment, each.branch, text)
+        elif each.action == "ended":
+            telling.ended(each.environment)
+    run.tell("\n".join(lines))
+    failed = [each.environment for each in verdicts if each.action == "failed"]
+    if failed:
+        raise FlowError(f"not ended: {', '.join(failed)}", "flow demo reap --dry-run says why")
+
+
+def promote(run: Run, today: datetime.date) -> None:
+    """Open the promotions that are due: staging every other Monday, production every other month.
+
+    Raises FlowError: production's is held up by a release blocker.
+    """
+    done: list[steps.Step] = []
+    if today.isoweekday() == 1 and today.isocalendar().week % 2 == 0:
+        done.append(steps.promote_staging(_repository(run), today))
+    if today.isoweekday() == 1 and today.month % 2 == 1 and today.day <= 7:
+        done.append(steps.promote_prod(_repository(run)))
+    _tell_steps(run, "Promotions", done)
+
+
+def back_merge(run: Run) -> None:
+    """Open pull requests for what a hotfix has brought and the branches below lack."""
+    _tell_steps(run, "Back-merges", steps.back_merge(_repository(run)))
+
+
+def _repository(run: Run) -> Repository:
+    return promotion.repository(run.repository)
+
+
+def _tell_steps(run: Run, heading: str, done: list[steps.Step]) -> None:
+    lines = [f"- {each.what}: {each.done} {each.url}".rstrip() for each in done]
+    for line in lines or ["- nothing to do"]:
+        terminal.say(line)
+    run.tell("\n".join([f"### {heading}", "", *(lines or ["- nothing to do"])]))
 
 
 def _about(done: deploying.Deployed) -> str:

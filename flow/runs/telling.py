@@ -70,8 +70,8 @@ class Telling:
 
         self._try("the end of its deployments", end)
 
-    def comment(self, stack: str, text: str) -> None:
-        """One comment a demo: on its branch's pull request, else on the commit; renewed, not added.
+    def comment(self, stack: str, branch: str, text: str) -> None:
+        """Tell a demo's people: on its branch's pull request, renewed; else on its last commit.
 
         text  Markdown
         """
@@ -80,11 +80,10 @@ class Telling:
 
         def write(repository: Repository) -> None:
             owner = self._run.repository.partition("/")[0]
-            head = f"{owner}:{self._run.branch}"
+            head = f"{owner}:{branch}"
             pulls = list(repository.get_pulls(state="open", head=head))
             if not pulls:
-                commit = repository.get_commit(self._run.sha)
-                commit.create_comment(body)
+                repository.get_branch(branch).commit.create_comment(body)
                 return
             for comment in pulls[0].as_issue().get_comments():
                 if comment.body.startswith(mark):
