@@ -6,6 +6,9 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from sandbox.services import acme, registry
 
 API_PORT = 7080
@@ -14,6 +17,8 @@ GITHUB_PORT = 7090
 GITHUB_URL = f"http://127.0.0.1:{GITHUB_PORT}"
 # Who is there from the beginning (sandbox/github/seeds.py says what they may).
 PEOPLE = ("maintainer", "developer", "reviewer", "outsider")
+APP_ID = 1001
+INSTALLATION_ID = 2001
 # Each project has the zone a team would give it.
 ZONES = {
     "prod": "example.test",
@@ -28,11 +33,13 @@ def ensure(directory: Path) -> dict[str, Any]:
     made = _new(directory)
     known = json.loads(file.read_text()) if file.exists() else {}
     # A sandbox of an older version gets what has been added since.
-    if made.keys() - known.keys():
+    if made.keys() - known.keys() or "app" not in known["github"]:
+        whole = {**made, **known}
+        whole["github"] = {"app": _app(), **whole["github"]}
         new = file.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as output:
-            json.dump({**made, **known}, output, indent=2)
+            json.dump(whole, output, indent=2)
         new.rename(file)
     return read(directory)
 
@@ -64,3 +71,14 @@ def _new(directory: Path) -> dict[str, Any]:
         "trust": str(directory / "ca" / "trust.pem"),
         "passphrase": secrets.token_urlsafe(24),
     }
+
+
+def _app() -> dict[str, Any]:
+    """A GitHub App with its key: what GitHub gives a team that registers one."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    return {"id": APP_ID, "installation_id": INSTALLATION_ID, "private_key": pem.decode()}

@@ -12,6 +12,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import jwt
+
 from sandbox.github.errors import GithubError, not_found
 from sandbox.store import Record, Store
 
@@ -31,6 +33,7 @@ WORKFLOW_PERMISSIONS = frozenset(
 # What a person needs to be for it; reading takes `read`, any other writing takes `write`.
 _ADMINISTRATIVE = frozenset({"administration", "environments", "secrets", "variables"})
 REFUSALS = {
+    "app": "Resource not accessible by integration",
     "fine_grained": "Resource not accessible by personal access token",
     "workflow": "Resource not accessible by integration",
     "installation": "Resource not accessible by integration",
@@ -41,10 +44,13 @@ BOT = "github-actions[bot]"
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. `login` is the person's, the app's bot's, or "" for nobody.
+    """Who calls. `login` is the person's, the app's bot's, or "" for nobody and an app itself.
+
+    kind          of the token; `anonymous` without one, `app` for an app's own JSON web token
 
     permissions   {"contents": "write"} of a token that is limited to them; None: all the person's
     repositories  full names the token reaches; None: every one the person does
+    expires       epoch seconds, or None
     """
 
     login: str
@@ -52,6 +58,7 @@ class Caller:
     permissions: Mapping[str, str] | None = None
     repositories: tuple[str, ...] | None = None
     token_id: str = ""
+    expires: float | None = None
 
     @property
     def is_workflow(self) -> bool:
@@ -100,6 +107,8 @@ class Tokens:
         """Whose token it is; nobody's without one. Raises 401 for one that is not known."""
         if not token:
             return NOBODY
+        if token.count(".") == 2:
+            return self._app(token)
         record = self._store.get("token", _digest(token))
         expired = record and record["expires"] and record["expires"] < self._store.now()
         if record is None or expired:
@@ -111,7 +120,26 @@ class Tokens:
             record["permissions"],
             None if repositories is None else tuple(repositories),
             record["id"],
+            record["expires"],
         )
+
+    def _app(self, token: str) -> Caller:
+        """The app that signed a JSON web token with its key: it asks for tokens, and no more."""
+        try:
+            claimed = jwt.decode(token, options={"verify_signature": False})
+            app = self._store.get("app", str(claimed.get("iss", "")))
+            if app is None:
+                raise GithubError(404, "Integration not found")
+            told = jwt.decode(token, app["public_key"], ["RS256"], leeway=60)
+        except jwt.ExpiredSignatureError:
+            raise GithubError(
+                401, "'Expiration time' claim ('exp') must be in the future"
+            ) from None
+        except jwt.PyJWTError:
+            raise GithubError(401, "A JSON web token could not be decoded") from None
+        if "exp" not in told or told["exp"] - told.get("iat", 0) > 660:
+            raise GithubError(401, "'Expiration time' claim ('exp') is too far in the future")
+        return Caller("", "app", {}, (), str(app["id"]))
 
 
 def _named(permissions: Mapping[str, str]) -> dict[str, str]:
@@ -126,7 +154,9 @@ def _digest(token: str) -> str:
 def role(store: Store, caller: Caller, repository: Record) -> str:
     """The caller's role in a repository: of a person, of a token's reach."""
     full_name = repository["full_name"]
-    if caller.repositories is not None and full_name not in caller.repositories:
+    reach = caller.repositories
+    # An installation may be for all of an owner's: `example-org/*`.
+    if reach is not None and not {full_name, f"{repository['owner']}/*"} & set(reach):
         return "none" if repository["private"] else "read"
     if caller.kind in ("workflow", "installation"):
         return "admin"  # its permissions alone decide
@@ -152,7 +182,8 @@ def check(
     needed      the role, where it is not the permission's usual one
     """
     name, _, level = permission.partition(":")
-    if repository is not None:
+    # What an app asks for itself its handler decides.
+    if repository is not None and (caller.kind != "app" or permission):
         _check_role(role(store, caller, repository), needed or _usual_role(name, level))
     if not permission:
         return

@@ -95,3 +95,40 @@ def team(hub: Hub, record: Record) -> dict[str, Any]:
         "organization_id": hub.account(organisation)["id"],
         "parent": None,
     }
+
+
+def organization_shape(hub: Hub, record: Record) -> dict[str, Any]:
+    """An organisation as the API shows it in full."""
+    login = record["login"]
+    address = f"{hub.api}/orgs/{login}"
+    return {
+        "login": login,
+        "id": record["id"],
+        "node_id": f"O_{record['id']}",
+        "url": address,
+        "repos_url": f"{address}/repos",
+        "events_url": f"{address}/events",
+        "hooks_url": f"{address}/hooks",
+        "issues_url": f"{address}/issues",
+        "members_url": f"{address}/members{{/member}}",
+        "public_members_url": f"{address}/public_members{{/member}}",
+        "avatar_url": f"{hub.url}/avatars/{login}",
+        "description": None,
+        "html_url": f"{hub.url}/{login}",
+        "has_organization_projects": False,
+        "has_repository_projects": False,
+        "public_repos": public_repositories(hub, login),
+        "public_gists": 0,
+        "followers": 0,
+        "following": 0,
+        "type": "Organization",
+        "created_at": record["created_at"],
+        "updated_at": record["created_at"],
+        "archived_at": None,
+    }
+
+
+def public_repositories(hub: Hub, login: str) -> int:
+    """How many anybody can see."""
+    found = hub.store.all("repository")
+    return sum(record["owner"] == login and not record["private"] for record in found)

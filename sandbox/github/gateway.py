@@ -6,6 +6,8 @@ event loop. Workflows are told of what happened once the transaction is written.
 """
 
 import asyncio
+import datetime
+import hashlib
 import json
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.github import access
+from sandbox.github.access import Caller
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError
 from sandbox.github.faults import LIMIT
@@ -56,6 +59,7 @@ class Gateway:
                 permission=endpoint.permission,
                 accept=request.headers.get("accept", ""),
             )
+            headers |= _of_token(caller)
             answer = await to_thread.run_sync(self._work, call, endpoint)
         except GithubError as error:
             return JSONResponse(error.body(), error.status, {**headers, **error.headers})
@@ -64,7 +68,14 @@ class Gateway:
             return Response(status_code=answer.status, headers=headers)
         if isinstance(answer.body, bytes):
             return Response(answer.body, answer.status, headers)
-        return JSONResponse(answer.body, answer.status, headers)
+        response = JSONResponse(answer.body, answer.status, headers)
+        if request.method == "GET" and answer.status == 200:
+            tag = f'W/"{hashlib.sha256(bytes(response.body)).hexdigest()}"'
+            headers = {**headers, "etag": tag}
+            if tag in request.headers.get("if-none-match", ""):
+                return Response(status_code=304, headers=headers)
+            response.headers["etag"] = tag
+        return response
 
     def _work(self, call: Call, endpoint: Endpoint) -> Answer:
         with self._hub.store.transaction():
@@ -87,3 +98,14 @@ class Gateway:
             raise GithubError(400, "Problems parsing JSON") from None
         # Some endpoints take a bare list (labels of an issue).
         return body if isinstance(body, dict) else {"": body}
+
+
+def _of_token(caller: Caller) -> dict[str, str]:
+    """What GitHub tells of a token in each answer: its scopes, and when it ends."""
+    told = {}
+    if caller.kind == "classic":
+        told["x-oauth-scopes"] = "admin:org, repo, workflow"
+    if caller.expires and caller.kind in ("classic", "fine_grained"):
+        at = datetime.datetime.fromtimestamp(caller.expires, datetime.UTC)
+        told["github-authentication-token-expiration"] = at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return told

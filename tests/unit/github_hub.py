@@ -5,6 +5,7 @@ description; a difference fails the test.
 """
 
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +19,10 @@ import github
 import httpx
 import pytest
 import uvicorn
-from github.GithubRetry import GithubRetry
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sandbox import credentials
 from sandbox.github import seeds
 from sandbox.github.app import create_app
 from sandbox.github.hub import Event, Hub
@@ -52,7 +53,7 @@ class Served:
         made = github.Github(
             base_url=f"{self.url}/api/v3",
             auth=github.Auth.Token(token or self.tokens[who]),
-            retry=GithubRetry(total=0),
+            retry=None,
             seconds_between_requests=None,
             seconds_between_writes=None,
         )
@@ -112,6 +113,12 @@ def _listening() -> tuple[str, Switch]:
     return f"http://127.0.0.1:{listener.getsockname()[1]}", switch
 
 
+@cache
+def app_key() -> dict[str, Any]:
+    """What a sandbox's credentials hold of its app; a key takes a while to make."""
+    return credentials.ensure(Path(tempfile.mkdtemp(prefix="sandbox-test-")))["github"]["app"]
+
+
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
     """Serve a GitHub for as long as the block runs; repositories are kept in `folder`."""
@@ -120,7 +127,8 @@ def serving(folder: Path) -> Iterator[Served]:
     app = create_app(store, folder, url)
     switch.app = app
     tokens = {login: f"ghp_{login:x<36}" for login in seeds.PEOPLE}
-    seeds.seed(app.state.hub, {"users": {who: {"token": t} for who, t in tokens.items()}})
+    users = {who: {"token": token} for who, token in tokens.items()}
+    seeds.seed(app.state.hub, {"users": users, "app": app_key()})
     served = Served(url, app, tokens)
     app.state.hub.listen(served.events.append)
     try:

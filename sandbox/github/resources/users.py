@@ -34,7 +34,7 @@ def get_organization(call: Call) -> Answer:
     record = call.hub.account(call.params["org"])
     if "members" not in record:
         raise not_found()
-    return Answer(_organization(call, record))
+    return Answer(accounts.organization_shape(call.hub, record))
 
 
 @routes.get("/orgs/{org}/members")
@@ -56,44 +56,10 @@ def _full(call: Call, record: Record) -> dict[str, Any]:
         "email": record.get("email"),
         "hireable": None,
         "bio": None,
-        "public_repos": len(_owned(call, record["login"])),
+        "public_repos": accounts.public_repositories(call.hub, record["login"]),
         "public_gists": 0,
         "followers": 0,
         "following": 0,
         "created_at": record["created_at"],
         "updated_at": record["created_at"],
     }
-
-
-def _organization(call: Call, record: Record) -> dict[str, Any]:
-    login = record["login"]
-    address = call.url(f"/orgs/{login}")
-    return {
-        "login": login,
-        "id": record["id"],
-        "node_id": f"O_{record['id']}",
-        "url": address,
-        "repos_url": f"{address}/repos",
-        "events_url": f"{address}/events",
-        "hooks_url": f"{address}/hooks",
-        "issues_url": f"{address}/issues",
-        "members_url": f"{address}/members{{/member}}",
-        "public_members_url": f"{address}/public_members{{/member}}",
-        "avatar_url": f"{call.hub.url}/avatars/{login}",
-        "description": None,
-        "html_url": f"{call.hub.url}/{login}",
-        "has_organization_projects": False,
-        "has_repository_projects": False,
-        "public_repos": len(_owned(call, login)),
-        "public_gists": 0,
-        "followers": 0,
-        "following": 0,
-        "type": "Organization",
-        "created_at": record["created_at"],
-        "updated_at": record["created_at"],
-        "archived_at": None,
-    }
-
-
-def _owned(call: Call, login: str) -> list[Record]:
-    return [r for r in call.store.all("repository") if r["owner"] == login and not r["private"]]
