@@ -49,6 +49,12 @@ lint: setup ## ruff, mypy --strict, and actionlint and zizmor over the workflows
 	@set -- $(wildcard .github/workflows/*.yml); test $$# = 0 || .toolchain/bin/actionlint -shellcheck $(BIN)/shellcheck "$$@"
 	@set -- $(wildcard .github/workflows/*.yml action.yml); test $$# = 0 || $(BIN)/zizmor --quiet --offline "$$@"
 
+.PHONY: script
+script: ## feature-demo.sh, for a demo on a server that exists (needs no set-up)
+	@$(PYTHON) -m feature_demo > feature-demo.sh.new
+	@mv feature-demo.sh.new feature-demo.sh
+	@echo "feature-demo.sh is made: copy it to a Debian 13 server and run it there" >&2
+
 .PHONY: bench
 bench: setup ## Seconds and CPU of up, redeploy and destroy, against Compose by hand
 	@$(BIN)/python -m bench.run

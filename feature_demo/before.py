@@ -21,25 +21,27 @@ FILES: Final = (
     "/etc/caddy/Caddyfile",
     "/etc/docker/daemon.json",
 )
-# Folders that packages and the application fill; the deepest first.
-FOLDERS: Final = (
-    "/etc/caddy",
-    "/etc/cni/net.d",
-    "/etc/cni",
-    "/etc/containerd",
-    "/etc/docker",
-    "/data",
-    "/opt/containerd",
-    "/run/containerd",
-    "/run/docker",
-    "/root/.step",  # Caddy's library for certificates, when it hashes a password
-    "/var/lib/caddy",
-    "/var/lib/containerd",
-    "/var/lib/docker",
-    "/var/lib/unattended-upgrades",
-    "/var/log/caddy",
-    "/var/log/unattended-upgrades",
-)
+# Folders that a package or the application fills → whose they are; the deepest first.
+FOLDERS: Final = {
+    "/data": "",
+    "/etc/caddy": "caddy",
+    "/etc/cni/net.d": "docker.io",
+    "/etc/cni": "docker.io",
+    "/etc/containerd": "docker.io",
+    "/etc/docker": "docker.io",
+    "/opt/containerd": "docker.io",
+    "/root/.step": "caddy",  # of its library for certificates, when it hashes a password
+    "/run/containerd": "docker.io",
+    "/run/docker": "docker.io",
+    "/var/lib/caddy": "caddy",
+    "/var/lib/containerd": "docker.io",
+    "/var/lib/docker": "docker.io",
+    "/var/lib/unattended-upgrades": "unattended-upgrades",
+    "/var/log/caddy": "caddy",
+    "/var/log/unattended-upgrades": "unattended-upgrades",
+}
+# Services of others that the installation starts.
+SERVICES: Final = ("docker.service", "caddy.service")
 SWITCHES: Final = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 
 
@@ -55,6 +57,8 @@ class Before:
     filled: dict[str, bool]
     """Folder → whether it held anything; one that is not here did not exist."""
     switches: dict[str, str]
+    services: dict[str, list[str]]
+    """Service → `is-enabled` and `is-active`, of those that were there."""
     added: dict[str, list[str]] = field(default_factory=dict)
     is_whole: bool = False
     """Whether `added` was taken after the installation went through."""
@@ -79,6 +83,22 @@ def groups() -> list[str]:
     return sorted(entry.gr_name for entry in grp.getgrall())
 
 
+def services() -> dict[str, list[str]]:
+    """How the services that are there start and are."""
+    found = {}
+    for name in SERVICES:
+        told = [
+            subprocess.run(
+                ["systemctl", question, name],
+                capture_output=True, text=True, timeout=30, check=False,
+            ).stdout.strip()
+            for question in ("is-enabled", "is-active")
+        ]  # fmt: skip
+        if told[0] not in ("", "not-found"):
+            found[name] = told
+    return found
+
+
 def take(known_packages: Path | None = None) -> Before:
     """Look, and change nothing. `known_packages`: taken before python3 itself was installed."""
     listed = packages()
@@ -90,6 +110,7 @@ def take(known_packages: Path | None = None) -> Before:
         groups=groups(),
         files={path: _contents(Path(path)) for path in FILES},
         filled={path: any(Path(path).iterdir()) for path in FOLDERS if Path(path).is_dir()},
+        services=services(),
         switches={
             name: path.read_text().strip()
             for name in SWITCHES

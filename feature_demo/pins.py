@@ -65,9 +65,13 @@ class Pinner:
         here = {names[service]: service for service in reversed(built)}
         if here:
             self._build(services, sorted(here.values()), variables, source)
+        known = {
+            name: self._seen(name) if name in here else self._pulled(name)
+            for name in sorted(set(names.values()))
+        }
         images, told = {}, {}
-        for service, name in sorted(names.items()):
-            images[service], labels = self._seen(name) if name in here else self._pulled(name)
+        for service, name in names.items():
+            images[service], labels = known[name]
             if "VERSION" in str(services[service].get("image")):
                 told[service] = (labels.get(VERSION_LABEL, ""), labels.get(REVISION_LABEL, ""))
         version = tag if built else _agreed(told, 0, "version") or tag

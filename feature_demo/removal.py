@@ -43,8 +43,9 @@ class Removal:
         if not before.is_whole:
             # The installation was cut short: all that came since is of it.
             snapshots.count(before, is_whole=False)
-        self._docker_is_ours = "docker.io" in before.added.get("packages", [])
-        self._caddy_is_ours = "caddy" in before.added.get("packages", [])
+        self._added = set(before.added.get("packages", []))
+        self._docker_is_ours = "docker.io" in self._added
+        self._caddy_is_ours = "caddy" in self._added
 
     def data(self) -> list[Path]:
         """Folders of the application that hold something."""
@@ -100,11 +101,12 @@ class Removal:
         self._units()
         self._docker_settings()
         self._web_server()
+        self._services()
         if self._docker_is_ours:
             # Before the tools for that are gone, and when Docker cannot write them anew.
             self._run("systemctl", "stop", "docker.socket", "docker.service", "containerd.service")
             packet_rules.clear(self._commands)
-        if "unattended-upgrades" in self._before.added.get("packages", []):
+        if "unattended-upgrades" in self._added:
             # Its package leaves it running, so as not to cut an upgrade off.
             self._run("systemctl", "stop", "unattended-upgrades.service")
         self._packages()
@@ -198,11 +200,22 @@ class Removal:
         snapshots.restore(Path(path), self._before.files.get(path))
         self._run("systemctl", "reload-or-restart", "caddy")
 
+    def _services(self) -> None:
+        """Those of others start and run as they did."""
+        for name, (enabled, active) in self._before.services.items():
+            if enabled == "disabled":
+                self._run("systemctl", "disable", name)
+            if active != "active":
+                sockets = ["docker.socket"] if name.startswith("docker") else []
+                self._run("systemctl", "stop", *sockets, name)
+
     def _packages(self) -> None:
         """Those that came with us, but for what a package of somebody else needs by now."""
-        ours = set(self._before.added.get("packages", [])) & set(snapshots.packages())
+        ours = self._added & set(snapshots.packages())
         if not ours:
             return
+        # An installation that was cut short leaves some half configured.
+        self._run("dpkg", "--configure", "-a", seconds=600)
         quick = ("-o", "APT::AutoRemove::RecommendsImportant=false",
                  "-o", "APT::AutoRemove::SuggestsImportant=false")  # fmt: skip
         self._run("apt-mark", "auto", *sorted(ours))
@@ -245,12 +258,11 @@ class Removal:
 
     def _folders(self) -> None:
         """What packages leave behind. A folder that held something before is not touched."""
-        if not self._docker_is_ours:
-            return
-        Path("/run/docker.sock").unlink(missing_ok=True)
-        for name in snapshots.FOLDERS:
+        if self._docker_is_ours:
+            Path("/run/docker.sock").unlink(missing_ok=True)
+        for name, package in snapshots.FOLDERS.items():
             path, was_filled = Path(name), self._before.filled.get(name)
-            if was_filled or not path.is_dir():
+            if was_filled or not path.is_dir() or (package and package not in self._added):
                 continue
             if name == "/data" and any(path.iterdir()):
                 self._say(f"kept, because the demo did not make it: {name}")

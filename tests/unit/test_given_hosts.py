@@ -4,8 +4,9 @@ import pulumi
 import pytest
 
 import settings
-from components import given_hosts
-from tests.unit.test_settings import GOOD, NOW, PROJECT, _named
+from components import given_hosts, naming
+from tests.unit.conftest import PROJECT
+from tests.unit.test_settings import GOOD, NOW, _named
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIN" + "a" * 42
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nhush\n-----END OPENSSH PRIVATE KEY-----"
@@ -20,7 +21,7 @@ def test_a_line_belongs_to_the_demo_of_its_branch() -> None:
     assert given_hosts.settings_of(HOSTS, "feature-demo-map") == {
         "host": "198.51.100.7", "hostUser": "root", "hostKey": HOST_KEY,
     }  # fmt: skip
-    odd = settings.naming.stack_of_branch("feature-demo/Old")
+    odd = naming.stack_of_branch("feature-demo/Old")
     assert given_hosts.settings_of(HOSTS, odd) == {
         "host": "2001:db8::7", "hostUser": "admin", "hostPort": "2222", "hostKey": HOST_KEY,
     }  # fmt: skip

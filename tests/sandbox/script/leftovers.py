@@ -9,8 +9,8 @@ from tests.sandbox.deploys.conftest import Host
 _KEPT_BY_OTHERS = (
     *("/proc", "/sys", "/run", "/tmp", "/dev", "/var/cache/apt", "/var/lib/apt", "/var/log/apt"),
     *("/var/log/journal", "/var/lib/ucf", "/var/cache/debconf", "/root"),
-    # Written when the kernel has something to say.
-    "/var/log/kern.log",
+    # Written when the kernel has something to say, and when a person logs in.
+    *("/var/log/kern.log", "/var/log/wtmp.db", "/var/log/lastlog"),
 )
 _LISTINGS = {
     "files": "find / -xdev \\( "
@@ -50,6 +50,20 @@ def listing(host: Host) -> dict[str, set[str]]:
         found[name] = set(text.splitlines())
     found["packet filter"] = _packet_filter(host)
     return found
+
+
+def docker_objects(host: Host) -> dict[str, set[str]]:
+    """What Docker has, where it stays."""
+    return {
+        f"docker {kind}": set(host.run(f"docker {words}").splitlines())
+        for kind, words in {
+            "containers": "ps --all --no-trunc --format '{{.ID}} {{.Names}}'",
+            "images": "image ls --all --no-trunc --format '{{.ID}} {{.Repository}}:{{.Tag}}'",
+            "networks": "network ls --format '{{.Name}}'",
+            "volumes": "volume ls --format '{{.Name}}'",
+            "caches": "builder du | grep -v ^ID || true",
+        }.items()
+    }
 
 
 def _packet_filter(host: Host) -> set[str]:

@@ -1,13 +1,15 @@
 """feature-demo.sh on a bare Debian: up, update, a version that fails, removal without a trace."""
 
 import json
+import secrets
 import time
 
 import httpx
 import pytest
 
+from tests.sandbox.deploys.conftest import Applications, MakeHost
 from tests.sandbox.script.conftest import REGISTRY_USER, Ended, Person
-from tests.sandbox.script.leftovers import difference, listing
+from tests.sandbox.script.leftovers import difference, docker_objects, listing
 from tests.sandbox.script.repository import APPLICATION, Repository
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -16,9 +18,12 @@ BRANCH = "feature-demo/map"
 
 def page(person: Person, password: str | None = None) -> httpx.Response:
     """The demo's page, as a browser asks for it."""
-    auth = None if password is None else ("demo", password)
-    more = {} if auth is None else {"auth": auth}
-    return person.host.get({"hostname": person.domain}, **more)
+    made = {"hostname": person.domain}
+    return (
+        person.host.get(made)
+        if password is None
+        else (person.host.get(made, auth=("demo", password)))
+    )
 
 
 def status(person: Person) -> dict[str, object]:
@@ -78,6 +83,36 @@ def test_what_cannot_work_is_said_before_anything_is_changed(
     # Not a file but a pipe, as `curl … | sh` is.
     piped = person.calls("status", program="cat feature-demo.sh | runuser -u nobody -- sh -s --")
     refused(piped, "needs root", "sudo")
+    assert difference(before, listing(person.host)) == {}
+
+
+def test_what_turns_out_wrong_later_is_taken_back(person: Person, repository: Repository) -> None:
+    repository.push(BRANCH, "one}\n    privileged: ${YES:-true")
+    before = listing(person.host)
+    ended = person.calls(flags(person, repository))
+    refused(ended, "services.web.privileged", "correct it in the branch")
+    assert "installing git" in ended.said
+    assert difference(before, listing(person.host)) == {}
+
+
+def test_an_installation_that_was_cut_short_is_removed_whole(
+    person: Person, repository: Repository
+) -> None:
+    repository.push(BRANCH, "one")
+    before = listing(person.host)
+    person.host.run(
+        f"systemd-run --quiet --unit=typed --working-directory=/root --setenv=HOME=/root "
+        f"sh feature-demo.sh {flags(person, repository)}"
+    )
+    # In the middle of dpkg's work.
+    person.host.run(
+        "for i in $(seq 300); do dpkg-query -W -f '${db:Status-Abbrev}\n' | grep -q '^i[UFH]' && "
+        "break; sleep 0.2; done; systemctl kill --kill-whom=all --signal=KILL typed"
+    )
+    assert "no demo on this server" in person.calls("update --yes").said
+    person.host.run("sleep 2; rm -rf /tmp/tmp.* /tmp/feature-demo-*; systemctl reset-failed")
+    removed = person.calls("remove --yes")
+    assert removed.code == 0, removed.said
     assert difference(before, listing(person.host)) == {}
 
 
@@ -169,3 +204,26 @@ def test_a_person_answers_the_questions_and_images_come_from_a_registry(person: 
     assert gone.code == 0, gone.said
     person.host.run("rm -r app")
     assert difference(before, listing(person.host)) == {}
+
+
+def test_docker_and_caddy_that_were_there_before_stay_as_they_were(
+    make_host: MakeHost, applications: Applications, base_image: str, repository: Repository
+) -> None:
+    host = make_host(f"equipped-{secrets.token_hex(2)}")
+    host.wait()
+    host.run("cloud-init status --wait >/dev/null || true; rm -f /etc/docker/daemon.json")
+    applications.point(str(host.server.name), host.address)
+    person = Person(host, applications, base_image)
+    person.copies()
+    # Somebody else's container, image and volume, and a service of theirs.
+    host.run(
+        "systemctl start docker && docker volume create theirs && docker network create theirs"
+    )
+    host.run("tar -c -C /usr/bin true | docker import - theirs:1 && mkdir -p /data/theirs")
+    repository.push(BRANCH, "one")
+    before = listing(host) | docker_objects(host)
+    ended = person.calls(flags(person, repository))
+    assert ended.code == 0, ended.said
+    removed = person.calls("remove --yes --no-dump")
+    assert removed.code == 0, removed.said
+    assert difference(before, listing(host) | docker_objects(host)) == {}
