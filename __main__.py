@@ -20,7 +20,7 @@ last = record.read()
 stage = plan.with_kept_login(settings.recall(configured, last.outputs, now), last)
 where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
-at_github = plan.at_github(stage)
+at_github = plan.at_github(stage, last)
 release = releases.choose(stage, last)
 expires = settings.expiry(
     stage, now=now, recorded=last.expires, same_release=release.output() == last.release

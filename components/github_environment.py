@@ -11,6 +11,7 @@ import pulumi
 import pulumi_github as github
 
 RELEASE_TAGS = "v*"
+VARIABLES = ("DEPLOY_HOST", "URL")
 
 
 class GithubArgs(TypedDict):
@@ -92,7 +93,7 @@ class GithubEnvironment(pulumi.ComponentResource):
                 value=pulumi.Output.secret(value),
                 opts=inside,
             )
-        for key, value in {"DEPLOY_HOST": args["host"], "URL": args["site"]}.items():
+        for key, value in zip(VARIABLES, (args["host"], args["site"]), strict=True):
             github.ActionsEnvironmentVariable(
                 f"{name}-github-{_slug(key)}",
                 repository=args["repository"],

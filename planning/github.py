@@ -4,8 +4,11 @@ A permission that is missing is named here, with the place to give it, instead o
 through an `up`.
 """
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import pulumi
@@ -34,8 +37,52 @@ class Reviewers:
 def ask(wanted: Github, transport: httpx.BaseTransport | None = None) -> Reviewers:
     """The reviewers, once it is certain that the token may make all of the stage's part.
 
-    `transport` takes the network's place in tests. Raises GithubError with everything that is missing.
+    `transport` takes the network's place in tests. Raises GithubError with all that is missing.
     """
+    with _opened(wanted, transport) as client:
+        return _Asked(client, wanted).all()
+
+
+def clear(
+    wanted: Github,
+    environment: str,
+    *,
+    variables: Collection[str] = (),
+    policy: str | None = None,
+    ruleset: str | None = None,
+    transport: httpx.BaseTransport | None = None,
+) -> None:
+    """Delete what an `up` that was cut short made at GitHub and no state knows.
+
+    GitHub refuses to make one a second time: these variables and this policy (a pattern) of
+    `environment`, and this ruleset of the repository. Raises GithubError.
+    """
+    repository = f"/repos/{wanted.owner}/{wanted.repository}"
+    inside = f"{repository}/environments/{quote(environment, safe='')}"
+    with _opened(wanted, transport) as client:
+        found = [f"{inside}/variables/{name}" for name in variables]
+        if policy is not None:
+            policies = f"{inside}/deployment-branch-policies"
+            known = _listed(client, policies, "branch_policies")
+            found += [f"{policies}/{each['id']}" for each in known if each["name"] == policy]
+        if ruleset is not None:
+            rulesets = f"{repository}/rulesets"
+            known = _listed(client, rulesets, None)
+            found += [f"{rulesets}/{each['id']}" for each in known if each["name"] == ruleset]
+        for path in found:
+            client.delete(path)  # 404 for what is not there
+
+
+def _listed(client: httpx.Client, path: str, key: str | None) -> list[dict[str, Any]]:
+    answer = client.get(path, params={"per_page": 100})
+    if not answer.is_success:
+        return []
+    listed: list[dict[str, Any]] = answer.json()[key] if key else answer.json()
+    return listed
+
+
+@contextmanager
+def _opened(wanted: Github, transport: httpx.BaseTransport | None) -> Iterator[httpx.Client]:
     headers = {
         "Accept": "application/vnd.github+json",
         "Authorization": f"Bearer {wanted.token.get_secret_value()}",
@@ -49,7 +96,7 @@ def ask(wanted: Github, transport: httpx.BaseTransport | None = None) -> Reviewe
             follow_redirects=True,
             transport=transport,
         ) as client:
-            return _Asked(client, wanted).all()
+            yield client
     except httpx.HTTPError as error:
         raise GithubError(
             f"{wanted.url} does not answer ({type(error).__name__}). Nothing was changed. "

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from components.github_environment import GithubArgs
 
 GIVEN: Final = "given"
+_VARIABLE: Final = "ActionsEnvironmentVariable"
+_POLICY: Final = "RepositoryEnvironmentDeploymentPolicy"
 
 
 class Refused(pulumi.RunError):
@@ -235,7 +237,7 @@ def arguments(
     )
 
 
-def at_github(settings: Settings) -> "GithubArgs | None":
+def at_github(settings: Settings, last: Record) -> "GithubArgs | None":
     """The stage's part at GitHub, asked of GitHub; None where no repository is named.
 
     Raises github.GithubError for what the token may not do.
@@ -243,8 +245,19 @@ def at_github(settings: Settings) -> "GithubArgs | None":
     wanted = settings.github
     if wanted is None:
         return None
+    from components.github_environment import RELEASE_TAGS, VARIABLES
+
     reviewers = github.ask(wanted)
-    stays = settings.stage != "demo"
+    stays, released = settings.stage != "demo", settings.stage == "prod"
+    ruleset = naming.resource_name(settings.project, settings.stack) if stays else None
+    if not pulumi.runtime.is_dry_run():
+        kept = {each.properties.get("variableName") for each in last.find(_VARIABLE)}
+        pattern = RELEASE_TAGS if released else settings.branch
+        variables = [name for name in VARIABLES if name not in kept]
+        policy = None if last.find(_POLICY) else pattern
+        rules = None if last.find("RepositoryRuleset") else ruleset
+        if variables or policy or rules:
+            github.clear(wanted, settings.stack, variables=variables, policy=policy, ruleset=rules)
     return {
         "url": f"{wanted.url}/",
         "token": pulumi.Output.secret(wanted.token.get_secret_value())
@@ -254,10 +267,10 @@ def at_github(settings: Settings) -> "GithubArgs | None":
         "repository": wanted.repository,
         "environment": settings.stack,
         "branch": settings.branch,
-        "released": settings.stage == "prod",
+        "released": released,
         "users": reviewers.users,
         "teams": reviewers.teams,
-        "ruleset": naming.resource_name(settings.project, settings.stack) if stays else None,
+        "ruleset": ruleset,
         "reviews": wanted.reviews,
         "checks": wanted.checks,
     }

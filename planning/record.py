@@ -16,11 +16,17 @@ _STACK: Final = "pulumi:pulumi:Stack"
 _STAGE: Final = "deployment-flow:index:Environment"
 # What the guard compares is in these; values of the rest (keys, commands) stay unread.
 _HETZNER: Final = "hcloud:index/"
+# What GitHub refuses to make twice. Its secrets are not among it, and stay unread.
+_GITHUB: Final = (
+    "github:index/actionsEnvironmentVariable:",
+    "github:index/repositoryEnvironmentDeploymentPolicy:",
+    "github:index/repositoryRuleset:",
+)
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """One Hetzner resource in the state."""
+    """One resource of Hetzner's or GitHub's in the state."""
 
     type: str
     """Without package and module: Server, Volume, PrimaryIp, ZoneRrset…"""
@@ -85,7 +91,7 @@ def parse(resources: Mapping[str, Any]) -> Record:
             # Compose file.
             kept = _whole_numbers(resource["outputs"])
             release, registry = _mapping(kept, "release"), _mapping(kept, "registry")
-        elif kind.startswith(_HETZNER):
+        elif kind.startswith((_HETZNER, *_GITHUB)):
             found.append(
                 Recorded(
                     type=kind.rpartition(":")[2],

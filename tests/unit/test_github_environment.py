@@ -38,6 +38,7 @@ def up(
         ),
     )
     monkeypatch.setattr(github, "ask", lambda wanted: github.Reviewers((7,), (8,)))
+    monkeypatch.setattr(github, "clear", lambda wanted, environment, **lost: None)
 
     def start(stack: str, config: Mapping[str, Any] = CONFIG) -> Engine:
         return run_program(stack, config, {"github:token"})
@@ -207,3 +208,39 @@ def test_a_refusal_comes_before_anything_is_registered(
     with pytest.raises(github.GithubError):
         up("dev")
     assert engine.registered == []
+
+
+def test_only_what_the_state_does_not_know_is_cleared_away(
+    up: Up, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(
+        github, "clear", lambda wanted, environment, **lost: cleared.append((environment, lost))
+    )
+    first = up("staging")
+    assert cleared == [
+        (
+            "staging",
+            {
+                "variables": ["DEPLOY_HOST", "URL"],
+                "policy": "staging",
+                "ruleset": "deployment-flow-staging",
+            },
+        )
+    ]
+    cleared.clear()
+    made = [each for each in first.registered if each.type.startswith("github:")]
+    engine.state = {
+        f"urn:pulumi:x::p::{each.type}::{each.name}": {"type": each.type, "outputs": each.inputs}
+        for each in made
+        if each.name != "staging-github-url"
+    }
+    up("staging")
+    assert cleared == [("staging", {"variables": ["URL"], "policy": None, "ruleset": None})]
+    cleared.clear()
+    engine.state = {
+        f"urn:pulumi:x::p::{each.type}::{each.name}": {"type": each.type, "outputs": each.inputs}
+        for each in made
+    }
+    up("staging")
+    assert cleared == []

@@ -50,8 +50,8 @@ def hub() -> Hub:
     return Hub()
 
 
-def ask(hub: Hub, *reviewers: str, configured: bool = False) -> github.Reviewers:
-    wanted = Github(
+def settings(hub: Hub, *reviewers: str, configured: bool = False) -> Github:
+    return Github(
         owner="example-org",
         repository="fieldwork",
         reviewers=reviewers,
@@ -61,7 +61,10 @@ def ask(hub: Hub, *reviewers: str, configured: bool = False) -> github.Reviewers
         token=SecretStr(hub.token),
         configured_token=configured,
     )
-    return github.ask(wanted, hub)
+
+
+def ask(hub: Hub, *reviewers: str, configured: bool = False) -> github.Reviewers:
+    return github.ask(settings(hub, *reviewers, configured=configured), hub)
 
 
 Refused = Callable[..., str]
@@ -185,3 +188,29 @@ def test_a_github_that_does_not_answer_is_no_traceback() -> None:
 )
 def test_the_api_is_where_the_provider_looks_for_it(url: str, api: str) -> None:
     assert github.rest_url(url) == api
+
+
+def test_what_no_state_knows_is_deleted_by_its_name_and_nothing_else(hub: Hub) -> None:
+    inside = f"{REPOSITORY}/environments/feature-demo-x"
+    policies = [{"id": 1, "name": "staging"}, {"id": 2, "name": "feature-demo/x"}]
+    listed = {"branch_policies": policies}
+    hub.give("GET", f"{inside}/deployment-branch-policies", 200, listed)
+    hub.give("GET", f"{REPOSITORY}/rulesets", 200, [{"id": 3, "name": "p"}, {"id": 4, "name": "q"}])
+    github.clear(
+        settings(hub),
+        "feature-demo-x",
+        variables=["URL"],
+        policy="feature-demo/x",
+        ruleset="q",
+        transport=hub,
+    )
+    assert [path for method, path in hub.asked if method == "DELETE"] == [
+        f"{inside}/variables/URL",
+        f"{inside}/deployment-branch-policies/2",
+        f"{REPOSITORY}/rulesets/4",
+    ]
+
+
+def test_with_nothing_to_find_nothing_is_deleted(hub: Hub) -> None:
+    github.clear(settings(hub), "dev", policy="development", ruleset="q", transport=hub)
+    assert all(method == "GET" for method, _ in hub.asked)
