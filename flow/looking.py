@@ -28,18 +28,24 @@ class Sight:
 
 
 def look(
-    url: str, version: str, trust: Path, *, password: str = "", patience: float = PATIENCE_SECONDS
+    url: str,
+    version: str,
+    trust: Path,
+    *,
+    password: str = "",
+    text: str = "",
+    patience: float = PATIENCE_SECONDS,
 ) -> Sight:
     """Check that `url` serves `version` of the example; raises FlowError where it does not.
 
     Certificate and name are verified against `trust` alone. The page must carry the
-    version, the API must name the same, and the database must answer with tasks. With
-    a `password` the page must refuse whoever has none.
+    version and the `text`, the API must name the same version, and the database must answer
+    with tasks. With a `password` the page must refuse whoever has none.
     """
     deadline = time.monotonic() + patience
     while True:
         try:
-            return _look(url, version, trust, password)
+            return _look(url, version, trust, password, text)
         except (httpx.TransportError, FlowError) as error:
             if time.monotonic() > deadline:
                 raise FlowError(
@@ -49,7 +55,7 @@ def look(
             time.sleep(1)
 
 
-def _look(url: str, version: str, trust: Path, password: str) -> Sight:
+def _look(url: str, version: str, trust: Path, password: str, text: str) -> Sight:
     context = ssl.create_default_context(cafile=str(trust))
     host = urlsplit(url).hostname or ""
     with httpx.Client(
@@ -67,6 +73,7 @@ def _look(url: str, version: str, trust: Path, password: str) -> Sight:
         page = client.get(url, auth=auth)
         _check(page.status_code == 200, f"the page answers {page.status_code}")
         _check(version in page.text, f"the page does not say version {version}")
+        _check(text in page.text, f"the page does not say {text!r}")
         named = client.get(f"{url.rstrip('/')}/api/version", auth=auth)
         _check(named.status_code == 200, f"/api/version answers {named.status_code}")
         running = str(named.json()["version"])

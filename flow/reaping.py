@@ -7,13 +7,12 @@ hours before that a demo ends; and it refuses to act by a clock that differs fro
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from components import naming
-from flow import demos, pricing, state, survey
+from flow import clock, demos, pricing, state, survey
 from flow.errors import FlowError
 from flow.labelled import ALL, Cloud, Found
 from flow.project import Project
@@ -132,7 +131,7 @@ def plan(project: Project) -> tuple[list[Verdict], Cloud]:
     found = survey.states(project, names)
     whole = {name: each for name, each in found.items() if isinstance(each, state.State)}
     cloud = _cloud(whole)
-    now = check_clock(time.time(), cloud.now())
+    now = check_clock(clock.now(), cloud.now())
     stacks = project.stacks
 
     def decide(name: str) -> Verdict:

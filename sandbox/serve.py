@@ -86,7 +86,7 @@ def run(directory: Path, *, validate: bool = False) -> None:
     )
     api = uvicorn.Config(
         app, host="127.0.0.1", port=credentials.API_PORT, log_level="warning", access_log=False,
-        timeout_graceful_shutdown=3,
+        timeout_graceful_shutdown=3, date_header=False,
     )  # fmt: skip
     try:
         uvicorn.Server(api).run()

@@ -85,8 +85,9 @@ def reap(run: Run) -> None:
         terminal.say(f"{each.environment}: {each.action}, {each.why}")
         if each.action == "announced":
             text = (
-                f"### {each.environment} ends soon\n\n[{each.url}]({each.url}): {each.why}. A push "
-                f"to its branch keeps it, and so does `flow demo extend {each.branch} --until DATE`."
+                f"### {each.environment} ends soon\n\n[{each.url}]({each.url}): {each.why}. "
+                "A push to its branch keeps it, and so does "
+                f"`flow demo extend {each.branch} --until DATE`."
             )
             telling.comment(each.environment, each.branch, text)
         elif each.action == "ended":

@@ -124,8 +124,12 @@ class Runs:
         raise FlowError(f"the run {run.html_url} did not {what} in {_RUNS:.0f} s")
 
     def _all(self, event: str = "") -> list[WorkflowRun]:
-        given = {"event": event} if event else {}
-        return list(self._repository.get_workflow_runs(**given)[:30])
+        found = (
+            self._repository.get_workflow_runs(event=event)
+            if event
+            else self._repository.get_workflow_runs()
+        )
+        return list(found[:30])
 
     def _jobs(self, run: WorkflowRun) -> list[JobDone]:
         def seconds(at: datetime.datetime | None) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -10,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.hetzner import control
 from sandbox.hetzner.access import Credentials, RateLimits, Tokens
@@ -59,13 +61,35 @@ def create_app(
             *control.routes(cloud, tokens, violations),
             *(_route(gateway, endpoint) for endpoint in collect()),
         ],
-        middleware=[Middleware(ValidationMiddleware, violations=violations)] if violations else [],
+        middleware=[
+            Middleware(Dated, store=store),
+            *([Middleware(ValidationMiddleware, violations=violations)] if violations else []),
+        ],
         exception_handlers={HTTPException: _unknown},
         lifespan=lifespan,
     )
     app.state.cloud = cloud
     app.state.violations = violations
     return app
+
+
+class Dated:
+    """Answers carry the time of the sandbox's clock, which a test may move."""
+
+    def __init__(self, app: ASGIApp, store: Store) -> None:
+        self._app = app
+        self._store = store
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI. The server itself must give no Date."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                now = formatdate(self._store.now(), usegmt=True)
+                message["headers"] = [*message.get("headers", []), (b"date", now.encode())]
+            await send(message)
+
+        await self._app(scope, receive, dated)
 
 
 def _route(gateway: Gateway, endpoint: Endpoint) -> Route:
