@@ -114,6 +114,9 @@ def environment(root: Path) -> dict[str, str]:
         wanted["PULUMI_HOME"] = str(root / ".toolchain/pulumi-home")
         # The toolchain has put every plugin there; a download would be tried in vain.
         wanted["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    if token := os.environ.get("FLOW_GITHUB_TOKEN"):
+        # A run's own token may not make environments and rules; this one was made for that.
+        wanted["GITHUB_TOKEN"] = token
     path = os.environ.get("PATH", "/usr/bin:/bin").split(os.pathsep)
     wanted["PATH"] = os.pathsep.join([*first, *(each for each in path if each not in first)])
     return wanted
