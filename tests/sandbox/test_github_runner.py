@@ -58,7 +58,7 @@ class Bench:
 
     @property
     def said(self) -> list[str]:
-        return [line.split(" ", 1)[1] for line in self.log.splitlines()]
+        return [line.partition(" ")[2] for line in self.log.splitlines()]
 
 
 @pytest.fixture
@@ -191,9 +191,26 @@ def test_cancelling_asks_what_the_step_runs_and_leaves_nothing_behind(bench: Ben
     assert "said goodbye" in bench.said
     assert "went on" not in bench.said
     assert "no failure" not in bench.said
-    assert not any(
-        b"317.5" in path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")
+    assert not any(b"317.5" in path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
+
+
+def test_a_step_has_no_terminal_as_on_github(bench: Bench) -> None:
+    script = "for n in 0 1 2; do [ -t $n ] && echo terminal $n; done; echo looked"
+    assert bench.run(
+        f"{{on: push, jobs: {{a: {{runs-on: x, steps: [{{run: '{script}'}}]}}}}}}"
+    ).conclusion == ("success")
+    assert "looked" in bench.said
+    assert not [line for line in bench.said if line.startswith("terminal")]
+
+
+def test_what_a_step_prints_is_whole_to_its_last_character(bench: Bench) -> None:
+    bench.run(
+        "{on: push, jobs: {a: {runs-on: x, steps: [{run: 'echo; echo a; echo; printf b'}, "
+        "{run: 'echo c; echo'}, {run: 'true'}, {run: 'exit 4'}]}}}"
     )
+    said = [line for line in bench.said if not line.startswith("##[")]
+    assert said == ["", "a", "", "b", "c", ""]
+    assert "##[error]Process completed with exit code 4." in bench.said
 
 
 def test_a_job_ends_when_its_time_is_over(bench: Bench) -> None:

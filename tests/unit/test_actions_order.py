@@ -113,7 +113,9 @@ def test_a_group_forgets_who_left_before_its_turn_and_is_one_whatever_its_case()
 
 @given(st.lists(st.sampled_from(["enter", "queue", "leave"]), max_size=40))
 def test_of_a_group_never_two_go(steps: list[str]) -> None:
-    groups, going, waiting = Groups(), [], []
+    groups = Groups()
+    going: list[Holder] = []
+    waiting: list[Holder] = []
     number = 0
     for step in steps:
         if step == "leave" and going:
@@ -166,7 +168,7 @@ def test_the_file_for_act_holds_the_job_alone_and_what_it_needs_as_stubs(tmp_pat
     job = file["jobs"]["d"]
     assert (job["needs"], job["if"]) == (["b", "s"], "always()")
     assert job["strategy"]["matrix"] == {"include": [{"os": "debian"}]}
-    assert job["steps"][0] == {"id": "s", "run": "x", "if": "always()"}
+    assert job["steps"][0] == {"id": "s", "run": "trap echo EXIT; x", "if": "always()"}
     assert file["env"] == {"A": 1}
     assert "environment" not in job
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.github.actions.workflow import Job, Workflow
+from sandbox.github.actions import last_lines
+from sandbox.github.actions.workflow import Job, Step, Workflow
 
 #: The step that writes the outputs; it is in no log.
 LAST_STEP = "sandbox-outputs"
@@ -118,7 +119,7 @@ def called(work: Work, outputs: Path) -> dict[str, Any]:
         "runs-on": _LABEL,
         "if": "always()",
         "steps": [
-            *(step.model_dump(by_alias=True, exclude_unset=True) for step in job.steps),
+            *(_step(step) for step in job.steps),
             _last_step(job, outputs),
         ],
     }
@@ -138,6 +139,13 @@ def called(work: Work, outputs: Path) -> dict[str, Any]:
         if getattr(work.workflow, key):
             whole[key] = getattr(work.workflow, key)
     return whole
+
+
+def _step(step: Step) -> dict[str, Any]:
+    written = step.model_dump(by_alias=True, exclude_unset=True)
+    if step.run:
+        written["run"] = last_lines.script(step.run, step.shell)
+    return written
 
 
 def _stub(name: str, needed: Needed) -> dict[str, Any]:

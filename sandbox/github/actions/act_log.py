@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sandbox.github.actions import last_lines
 from sandbox.github.actions.act_files import LAST_STEP
 from sandbox.github.actions.masking import Masker
 from sandbox.github.actions.workflow import Step
@@ -48,6 +49,8 @@ class JobLog:
         self._change = change
         self._of = {step.id or str(number): number for number, step in enumerate(steps)}
         self.result: str | None = None
+        self._last_error = ""
+        self._empty = 0
         self.steps: list[StepRecord] = [
             {
                 "name": title(step),
@@ -78,6 +81,8 @@ class JobLog:
         where = said.get("stepID") or [""]
         if where[0] == LAST_STEP or ("jobID" in said and said["jobID"] not in self._mine):
             return
+        if "stepResult" in said:
+            self._step_ends()
         if "jobResult" in said:
             self.result = said["jobResult"]
         self._step(said, where)
@@ -109,17 +114,33 @@ class JobLog:
         elif step["status"] == "queued" and str(said.get("msg", "")).startswith("⭐"):
             step.update(status="in_progress", started_at=self._now())
             if "${{" in step["name"]:
-                first = str(said.get("step", "")).strip().splitlines()[:1] or [""]
+                first = last_lines.title(str(said.get("step", ""))).strip().splitlines()[:1] or [""]
                 prefix = "Run " if step["name"].startswith("Run ") else ""
                 step["name"] = self._masker(prefix + first[0].removeprefix(prefix))
             self.line(f"##[group]{step['name']}")
             self.line("##[endgroup]")
             self._change()
 
+    def _print(self, text: str) -> None:
+        # An empty line is held back: at the end of a step it is ours (last_lines.py).
+        for _ in range(self._empty if text else 0):
+            self.line("")
+        if text:
+            self._empty = 0
+            self.line(text)
+        else:
+            self._empty += 1
+
+    def _step_ends(self) -> None:
+        for _ in range(self._empty - 1):
+            self.line("")
+        self._empty = 0
+
     def _say(self, said: Mapping[str, Any]) -> None:
         message, command = str(said.get("msg", "")), said.get("command")
         if said.get("raw_output"):
-            self.line(message.rstrip("\r\n"))
+            self._last_error = ""
+            self._print(message.rstrip("\r\n"))
         elif command == "add-mask":
             self._masker.add(str(said.get("arg", "")))
         elif command in _ANNOTATIONS:
@@ -131,4 +152,7 @@ class JobLog:
         elif said.get("level") in ("error", "fatal"):
             code = _EXIT.fullmatch(message.strip())
             told = f"Process completed with exit code {code[1]}." if code else message.strip()
-            self.line(f"##[error]{told}")
+            # A composite action's step fails, and then its own: one thing went wrong.
+            if told != self._last_error:
+                self.line(f"##[error]{told}")
+            self._last_error = told

@@ -61,7 +61,7 @@ def work(execution: Execution, leaf: Leaf, token: str) -> tuple[Work, float]:
         actions=uses.actions(
             execution.hub,
             [step.uses for step in node.job.steps if step.uses],
-            execution.hub.folder / ".actions",
+            execution.hub.folder / ".exported",
         ),
     )
     return prepared, minutes

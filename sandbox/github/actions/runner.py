@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,26 @@ _LOOK_SECONDS = 0.1
 _CHUNK = 65536
 # What a job may use of the machine's own; all else of the person's environment stays out.
 _INHERITED = ("PATH", "LANG", "TZ")
+
+
+# act gives every step a terminal; GitHub gives none, and programs behave differently without: they
+# draw nothing and ask nobody. Where there is no device to make one from, act goes on with pipes.
+_WITHOUT_TERMINAL = (
+    *("unshare", "--mount", "--propagation", "slave"),
+    *("sh", "-c", 'mount --bind /dev/null /dev/ptmx && exec "$@"', "sh"),
+)
+
+
+@cache
+def _without_terminal() -> tuple[str, ...]:
+    """What to put before act; nothing where this user may not mount."""
+    try:
+        done = subprocess.run(
+            [*_WITHOUT_TERMINAL, "true"], capture_output=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return () if done.returncode else _WITHOUT_TERMINAL
 
 
 @dataclass(frozen=True)
@@ -112,25 +133,24 @@ class Runner:
         return Result(conclusion, told, address)
 
     def _run(self, work: Work, folder: Path, journal: JobLog, stop: Stop, minutes: float) -> str:
+        if not self._act.exists():
+            journal.line(f"##[error]{self._act} is missing; `make toolchain` builds it")
+            return "failure"
         mark = f"github_{secrets.token_hex(16)}"
         own = {**self._own(folder), **self._environment()}
         marked = {**work.environment, MARK: mark, "ACTIONS_CACHE_URL": ""}
         arguments = act_files.write(replace(work, environment=marked), folder)
         if stop.asked.is_set():
             return "cancelled"
-        try:
-            process = subprocess.Popen(
-                [self._act, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=own,
-                cwd=folder / "work",
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            journal.line(f"##[error]{self._act} is missing; `make toolchain` builds it")
-            return "failure"
+        process = subprocess.Popen(
+            [*_without_terminal(), self._act, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=own,
+            cwd=folder / "work",
+            start_new_session=True,
+        )
         processes = StepProcesses(process, mark)
         try:
             timed_out = self._follow(process, processes, journal, stop, minutes)

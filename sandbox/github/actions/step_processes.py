@@ -19,6 +19,7 @@ MARK = "RUNNER_TRACKING_ID"
 
 _INTERRUPT_SECONDS = 7.5
 _TERMINATE_SECONDS = 2.5
+_GRACE_SECONDS = 0.2
 _ALL_SECONDS = 300.0  # what steps with `if: always()` may take after a cancellation
 
 
@@ -37,6 +38,8 @@ class StepProcesses:
         self._mark = f"{MARK}={mark}\0".encode()
         self._began: float | None = None
         self._asked: set[int] = set()
+        self._before: list[int] = []
+        self._told = 0.0
         self._stage = 0
 
     def stop(self) -> None:
@@ -48,14 +51,20 @@ class StepProcesses:
         if self._stage == 0:
             gone = not any(_lives(pid) for pid in self._asked)
             if gone or now > self._began + _INTERRUPT_SECONDS + _TERMINATE_SECONDS:
-                self._stage = 2
+                self._stage, self._told = 1, now
                 for pid in self._asked:
                     _send(pid, signal.SIGKILL)
+                self._before = [process.pid for process in self._found()]
                 # Its way to hear of a cancellation; a SIGTERM would end it with all at once.
                 self._act.send_signal(signal.SIGINT)
             elif now > self._began + _INTERRUPT_SECONDS:
                 for pid in self._asked:
                     _send(pid, signal.SIGTERM)
+        elif self._stage == 1 and now > self._told + _GRACE_SECONDS:
+            # Else what the step left behind would hold its output, and act would wait for it.
+            self._stage = 2
+            for pid in self._before:
+                _send(pid, signal.SIGKILL)
         if now > self._began + _ALL_SECONDS:
             self.kill()
 

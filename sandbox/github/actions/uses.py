@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.github.actions import last_lines
 from sandbox.github.actions.yaml12 import YamlError, read
 from sandbox.github.errors import GithubError
 from sandbox.github.hub import Hub
@@ -138,6 +139,7 @@ def exported(hub: Hub, full_name: str, sha: str, cache: Path) -> Path:
         with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
             archive.extractall(fresh, filter="tar")
         process.wait(_SECONDS)
+    last_lines.prepare(fresh)
     try:
         fresh.rename(folder)
     except OSError:  # another was faster
