@@ -73,6 +73,16 @@ def packages() -> list[str]:
     return sorted({line.split()[-1] for line in done.stdout.splitlines() if line[:1] in "ir"})
 
 
+def torn() -> list[str]:
+    """Packages whose unpacking was cut: dpkg neither uses nor removes them of itself."""
+    done = subprocess.run(
+        ["dpkg-query", "-W", "-f", "${db:Status-Abbrev}:${Package}\n"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    pairs = (line.split(":", 1) for line in done.stdout.splitlines())
+    return [name for status, name in pairs if status[2:3] == "R" or status[1:2] == "H"]
+
+
 def users() -> list[str]:
     """Names of /etc/passwd."""
     return sorted(entry.pw_name for entry in pwd.getpwall())

@@ -216,6 +216,9 @@ class Removal:
             return
         # An installation that was cut short leaves some half configured.
         self._run("dpkg", "--configure", "-a", seconds=600)
+        if torn := sorted(ours & set(snapshots.torn())):
+            self._run("dpkg", "--purge", "--force-remove-reinstreq", "--force-depends", *torn)
+            ours = self._added & set(snapshots.packages())
         quick = ("-o", "APT::AutoRemove::RecommendsImportant=false",
                  "-o", "APT::AutoRemove::SuggestsImportant=false")  # fmt: skip
         self._run("apt-mark", "auto", *sorted(ours))
@@ -231,6 +234,8 @@ class Removal:
         if kept := sorted(ours - set(going)):
             self._say(f"kept, because other packages need them by now: {', '.join(kept)}")
             self._run("apt-mark", "manual", *kept)
+        if not going:
+            return
         self._say(f"removing {len(going)} packages")
         ended = self._commands.run(
             ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=240", "purge", *going],
@@ -260,9 +265,10 @@ class Removal:
         """What packages leave behind. A folder that held something before is not touched."""
         if self._docker_is_ours:
             Path("/run/docker.sock").unlink(missing_ok=True)
+        kept = self._added & set(snapshots.packages())
         for name, package in snapshots.FOLDERS.items():
             path, was_filled = Path(name), self._before.filled.get(name)
-            if was_filled or not path.is_dir() or (package and package not in self._added):
+            if was_filled or not path.is_dir() or package in kept:
                 continue
             if name == "/data" and any(path.iterdir()):
                 self._say(f"kept, because the demo did not make it: {name}")

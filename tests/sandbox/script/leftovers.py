@@ -29,7 +29,8 @@ _LISTINGS = {
     "links": "ip -o link | awk '{print $2}' | cut -d@ -f1",
     "mounts": "findmnt -rno TARGET | grep -v ^/run",
     "switches": "sysctl -a 2>/dev/null | grep -E 'forwarding|ip_forward ' | grep -vE 'docker0|br-'",
-    "processes": "ps -eo comm | grep -vE 'sshd|ps|sort|grep|sh$|systemd|sd-pam|awk|cut'",
+    # A `sleep` of a minute at most is what the installation's own beat leaves.
+    "processes": "ps -eo comm | grep -vE 'sshd|sleep|ps|sort|grep|sh$|systemd|sd-pam|awk|cut'",
     "ports": "ss -Hltun | awk '{print $1, $5}'",
     "timed work": "ls /etc/cron.d /etc/cron.daily /var/spool/cron 2>/dev/null",
 }

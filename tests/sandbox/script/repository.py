@@ -35,12 +35,12 @@ class Repository:
         self._git("init", "--quiet", "--bare", "--initial-branch=main", str(self.bare))
         self._git("clone", "--quiet", str(self.bare), str(self._work))
 
-    def push(self, branch: str, greeting: str) -> str:
+    def push(self, branch: str, greeting: str, compose: str = COMPOSE) -> str:
         """Commit the application with another default greeting; the commit."""
         at = ("-C", str(self._work))
         self._git(*at, "checkout", "--quiet", "-B", branch)
         (self._work / "compose.yaml").write_text(
-            COMPOSE.replace("GREETING:-hello", f"GREETING:-{greeting}")
+            compose.replace("GREETING:-hello", f"GREETING:-{greeting}")
         )
         for name in ("serve", "job"):
             (self._work / name).write_text((APPLICATION / name).read_text())

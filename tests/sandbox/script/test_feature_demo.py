@@ -10,7 +10,7 @@ import pytest
 from tests.sandbox.deploys.conftest import Applications, MakeHost
 from tests.sandbox.script.conftest import REGISTRY_USER, Ended, Person
 from tests.sandbox.script.leftovers import difference, docker_objects, listing
-from tests.sandbox.script.repository import APPLICATION, Repository
+from tests.sandbox.script.repository import APPLICATION, COMPOSE, Repository
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 BRANCH = "feature-demo/map"
@@ -87,7 +87,7 @@ def test_what_cannot_work_is_said_before_anything_is_changed(
 
 
 def test_what_turns_out_wrong_later_is_taken_back(person: Person, repository: Repository) -> None:
-    repository.push(BRANCH, "one}\n    privileged: ${YES:-true")
+    repository.push(BRANCH, "one", COMPOSE.replace("  web:\n", "  web:\n    privileged: true\n"))
     before = listing(person.host)
     ended = person.calls(flags(person, repository))
     refused(ended, "services.web.privileged", "correct it in the branch")
