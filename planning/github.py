@@ -204,8 +204,8 @@ class _Asked:
         if not answer.is_success:
             self._problems.append(f"githubReviewers: {login}: {_message(answer)}")
             return None
-        access = self._client.get(f"/repos/{self._name}/collaborators/{login}")
-        if access.status_code == httpx.codes.NOT_FOUND:
+        access = self._client.get(f"/repos/{self._name}/collaborators/{login}/permission")
+        if not access.is_success or access.json().get("permission") == "none":
             self._problems.append(
                 f"githubReviewers: {login} may not read the repository, so GitHub would not ask "
                 "them (Settings → Collaborators and teams)"

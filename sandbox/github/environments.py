@@ -2,7 +2,8 @@
 
 Records, each with the repository's full name (an organisation's login) as its project:
 
-environment               name, wait_timer, prevent_self_review, reviewers, deployment_branch_policy
+environment               name, wait_timer, prevent_self_review, can_admins_bypass, reviewers,
+                          deployment_branch_policy
 deployment_branch_policy  environment, name (a pattern), type: branch or tag
 secret, variable          name, value, environment ("" for the repository's own)
 """

@@ -146,7 +146,7 @@ def test_an_app_has_no_role_and_is_judged_by_its_permissions(hub: Hub, refused: 
 def test_reviewers_become_the_ids_of_people_and_teams(hub: Hub) -> None:
     for login, id_ in (("zoe", 3), ("ada", 9)):
         hub.give("GET", f"/api/v3/users/{login}", 200, {"id": id_})
-        hub.give("GET", f"{REPOSITORY}/collaborators/{login}", 204)
+        hub.give("GET", f"{REPOSITORY}/collaborators/{login}/permission", 200, {})
     hub.give("GET", "/api/v3/orgs/example-org/teams/release", 200, {"id": 5})
     found = ask(hub, "ada", "example-org/release", "zoe")
     assert found == github.Reviewers(users=(3, 9), teams=(5,))
@@ -154,6 +154,8 @@ def test_reviewers_become_the_ids_of_people_and_teams(hub: Hub) -> None:
 
 def test_reviewers_github_would_not_ask_are_named_together(hub: Hub, refused: Refused) -> None:
     hub.give("GET", "/api/v3/users/ada", 200, {"id": 9})
+    none = {"permission": "none"}
+    hub.give("GET", f"{REPOSITORY}/collaborators/ada/permission", 200, none)
     hub.refuse("GET", "/api/v3/orgs/hidden/teams/release", "members=read")
     text = refused("ada", "nobody", "example-org/gone", "hidden/release")
     assert "ada may not read the repository" in text

@@ -51,6 +51,7 @@ def put(call: Call) -> Answer:
     rules: Record = {
         "wait_timer": _minutes(call.body.get("wait_timer") or 0),
         "prevent_self_review": bool(call.body.get("prevent_self_review")),
+        "can_admins_bypass": call.body.get("can_admins_bypass") is not False,
         "reviewers": _reviewers(call, call.body.get("reviewers") or []),
         "deployment_branch_policy": _branch_policy(call.body.get("deployment_branch_policy")),
         "updated_at": now,
@@ -195,7 +196,7 @@ def shape(call: Call, record: Record) -> dict[str, Any]:
         f"?environments_filter={record['name']}",
         "created_at": record["created_at"],
         "updated_at": record["updated_at"],
-        "can_admins_bypass": True,
+        "can_admins_bypass": record.get("can_admins_bypass", True),
         "protection_rules": [
             {"id": record["id"] * 10 + n, "node_id": f"GA_{record['id'] * 10 + n}", **rule}
             for n, rule in enumerate(rules)
