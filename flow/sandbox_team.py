@@ -73,6 +73,7 @@ class SandboxTeam:
             application.edit(default_branch=BRANCHES[-1])
         for name in ("developer", "reviewer"):
             application.add_to_collaborators(name, "push")
+        self._let_runs_ask(application)
         for name in ENVIRONMENTS:
             self._environment(application, name)
 
@@ -86,6 +87,17 @@ class SandboxTeam:
             self._report(f"making {full_name}")
             owner, _, name = full_name.partition("/")
             return client.get_organization(owner).create_repo(name)
+
+    def _let_runs_ask(self, repository: Repository) -> None:
+        """Runs may open pull requests: what a hotfix brings comes back by itself."""
+        repository.requester.requestJsonAndCheck(
+            "PUT",
+            f"/repos/{repository.full_name}/actions/permissions/workflow",
+            input={
+                "default_workflow_permissions": "read",
+                "can_approve_pull_request_reviews": True,
+            },
+        )
 
     def _environment(self, repository: Repository, name: str) -> None:
         """What a run needs to start. No stack owns it, so none can take it from another."""
@@ -116,7 +128,6 @@ class SandboxTeam:
         for key, value in {
             "HCLOUD_TOKEN": self._project.credentials["projects"][project]["token"],
             "PULUMI_CONFIG_PASSPHRASE": self._project.credentials["passphrase"],
-            "REGISTRY_USERNAME": registry["username"],
             "REGISTRY_PASSWORD": registry["password"],
         }.items():
             environment.create_secret(key, str(value))
@@ -124,6 +135,7 @@ class SandboxTeam:
 
     def _variables(self, environment: Any) -> None:
         wanted = {
+            "REGISTRY_USERNAME": str(self._project.credentials["registry"]["pull"]["username"]),
             "HCLOUD_ENDPOINT": str(self._project.credentials["endpoint"]),
             "PULUMI_BACKEND_URL": self._project.environment()["PULUMI_BACKEND_URL"],
         }

@@ -47,7 +47,7 @@ class Team:
         self.reviewer = Person(team, "reviewer", folder)
         self.maintainer = Person(team, "maintainer", folder)
         self.began = time.time()
-        self.runs = Runs(self.maintainer.repository, self.began)
+        self.runs = Runs(self.maintainer.repository, self.began, team.token("maintainer"))
         self.urls: dict[str, str] = {}
         self.spans: list[Span] = []
         self._stages = stages

@@ -34,10 +34,11 @@ class JobDone:
 
 
 class Runs:
-    """The runs of one repository. `began` is when the story did, in seconds since 1970."""
+    """The runs of one repository, seen with `token`; `began` in seconds since 1970."""
 
-    def __init__(self, repository: Repository, began: float) -> None:
+    def __init__(self, repository: Repository, began: float, token: str) -> None:
         self._repository = repository
+        self._token = token
         self._began = began
         self.spans: list[Span] = []
 
@@ -154,7 +155,13 @@ class Runs:
             if job.conclusion in ("success", "skipped", None):
                 continue
             try:
-                answer = httpx.get(job.logs_url(), timeout=10, trust_env=False)
+                answer = httpx.get(
+                    f"{job.url}/logs",
+                    headers={"Authorization": f"Bearer {self._token}"},
+                    follow_redirects=True,
+                    timeout=10,
+                    trust_env=False,
+                )
                 log = answer.text.splitlines()[-_TAIL:]
             except (httpx.HTTPError, OSError):
                 log = ["(its log cannot be had)"]
