@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from flow.publishing import publish
-from flow.rehearsal import BRANCHES
 from flow.sandbox_project import SandboxProject
+from flow.sandbox_team import BRANCHES
 from sandbox.lifecycle import Sandbox
 from tests.flow.team import Team
 
