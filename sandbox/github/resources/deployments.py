@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from sandbox.github import checks, deployments, payloads
+from sandbox.github import checks, deployments, merging, payloads, pull_records, ref_changes
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, not_found, refused
-from sandbox.github.git import GitError
 from sandbox.github.listing import page
 from sandbox.github.routing import Answer, Routes
 from sandbox.store import Record
@@ -143,15 +142,16 @@ def _merge_default(call: Call, ref: str, sha: str) -> Answer | None:
     branch = f"refs/heads/{ref}"
     if newest is None or ref == default or git.resolve(branch) != sha:
         return None
-    try:
-        if git.is_ancestor(newest, sha):
-            return None
-    except GitError:
+    if git.is_ancestor(newest, sha):
         return None
-    if git.merge_tree(sha, newest) is None:
-        raise GithubError(409, f"Conflict merging {default} into {ref}.")
-    # The merge itself is left out: who deploys here passes auto_merge=false, and is told so.
-    raise GithubError(409, f"Conflict: {ref} is behind {default}: pass auto_merge=false.")
+    message = f"Auto-merged {default} into {ref} on deployment."
+    author = pull_records.person(call.hub, call.caller.login)
+    try:
+        merged = merging.merge(git, sha, newest, message, author, call.store.now())
+    except merging.ConflictError:
+        raise GithubError(409, f"Conflict merging {default} into {ref}.") from None
+    ref_changes.move(call, branch, sha, merged)
+    return Answer({"message": message}, 202)
 
 
 def _tell(call: Call, name: str, record: Record, payload: dict[str, Any]) -> None:

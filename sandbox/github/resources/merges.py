@@ -1,6 +1,8 @@
 """Merging: of pull requests, of their base into them, and of one branch into another."""
 
-from sandbox.github import mergeability, merging, pull_records, pushes, rules
+from contextlib import suppress
+
+from sandbox.github import mergeability, merging, pull_records, pushes, ref_changes, rules
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, not_found, refused
 from sandbox.github.git import NONE, GitError
@@ -141,5 +143,6 @@ def _delete_head(call: Call, pull: Record) -> None:
     git, ref = call.hub.git(call.repository), f"refs/heads/{pull['head_ref']}"
     if git.resolve(ref) != pull["head_sha"]:
         return
-    git.delete(ref)
-    call.events += pushes.moved(call.hub, call.repository, call.caller, ref, pull["head_sha"], NONE)
+    # Where rules keep it from being deleted, it stays.
+    with suppress(GithubError):
+        ref_changes.move(call, ref, pull["head_sha"], NONE)

@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.github import accounts, issue_records, payloads, pull_records, pull_shapes, reviews
 from sandbox.github.call import Call
-from sandbox.github.errors import GithubError, invalid, not_found, refused
+from sandbox.github.errors import GithubError, not_found, refused
 from sandbox.github.listing import page
 from sandbox.github.resources import pulls
 from sandbox.github.routing import Answer, Routes
@@ -63,7 +63,7 @@ def change(call: Call) -> Answer:
     review = _review(call)
     if review["user"] != call.caller.login:
         pulls.require(call, "write")
-    (body,) = call.need("PullRequestReview", "body")
+    body = str(call.body.get("body") or "")
     return Answer(_shape(call, call.store.change("review", review["id"], body=body) or review))
 
 
@@ -81,7 +81,7 @@ def delete(call: Call) -> Answer:
 def submit(call: Call) -> Answer:
     """Submit one that waits."""
     pull, review = pulls.found(call), _review(call)
-    (event,) = call.need("PullRequestReview", "event")
+    event = call.body.get("event") or ""
     body = call.body.get("body") or review["body"]
     _check(call, pull, str(event), body)
     review = call.store.change("review", review["id"], body=body) or review
@@ -92,7 +92,8 @@ def submit(call: Call) -> Answer:
 def dismiss(call: Call) -> Answer:
     """Make an approval or a request for changes count no more."""
     review = _review(call)
-    call.need("PullRequestReview", "message")
+    if not call.body.get("message"):
+        raise GithubError(422, "Unprocessable Entity", ["Message cannot be blank"])
     if review["state"] not in reviews.DECISIVE:
         raise refused("Can not dismiss a comment, pending or dismissed pull request review")
     review = call.store.change("review", review["id"], state="DISMISSED") or review
@@ -141,7 +142,7 @@ def delete_comment(call: Call) -> Answer:
 
 def _check(call: Call, pull: Record, event: str, body: str) -> None:
     if event not in _STATES:
-        raise invalid("PullRequestReview", "event")
+        raise GithubError(422, "Unprocessable Entity", [f"Variable $event of {event} is invalid"])
     author = pull_records.issue_of(call.hub, pull)["user"]
     if event == "APPROVE":
         pulls.may_open(call)

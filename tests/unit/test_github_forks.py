@@ -1,0 +1,66 @@
+"""Forks: their own history, and pull requests that come from them."""
+
+from tests.unit.github_commits import push
+from tests.unit.github_hub import FULL_NAME, Served, refused
+from tests.unit.github_hub import served as served
+
+
+def test_a_forks_pull_request_brings_its_commits(served: Served) -> None:
+    served.repo.edit(private=False)
+    push(served, "main", {"a.txt": "one\n"}, who="maintainer")
+    outsider = served.client("outsider")
+    fork = outsider.get_repo(FULL_NAME).create_fork()
+    assert (fork.full_name, fork.fork, fork.owner.login) == ("outsider/fieldwork", True, "outsider")
+    assert outsider.get_repo(FULL_NAME).create_fork().id == fork.id
+    sha = push(served, "idea", who="outsider", full_name=fork.full_name)
+    served.told()
+    upstream = outsider.get_repo(FULL_NAME)
+    pull = upstream.create_pull(base="main", head="outsider:idea", title="An idea", body="")
+    assert pull.author_association == "NONE"
+    (event,) = served.events
+    told = event.payload["pull_request"]
+    assert (event.repository, event.actor) == (FULL_NAME, "outsider")
+    assert told["head"]["repo"]["full_name"] == "outsider/fieldwork"
+    assert told["head"]["repo"]["fork"] is True
+    git = served.hub.git(served.hub.repository("example-org", "fieldwork"))
+    assert git.resolve("refs/pull/1/head") == sha
+    assert event.sha == git.resolve("refs/pull/1/merge")
+    # The fork moves, and upstream hears of it.
+    served.told()
+    second = push(served, "idea", message="Better", who="outsider", full_name=fork.full_name)
+    assert [(e.repository, e.name, e.action) for e in served.events] == [
+        ("outsider/fieldwork", "push", ""),
+        (FULL_NAME, "pull_request", "synchronize"),
+    ]
+    assert git.resolve("refs/pull/1/head") == second
+    # Not the outsider merges it.
+    refused(403, upstream.get_pull(1).merge)
+    served.repo.get_pull(1).merge()
+    assert git.commit("main").message.startswith("Merge pull request #1 from outsider/idea")
+    assert second in git.run("rev-list", "main")
+
+
+def test_an_outsider_opens_no_pull_request_of_a_branch_that_is_not_theirs(served: Served) -> None:
+    served.repo.edit(private=False)
+    push(served, "main", who="maintainer")
+    push(served, "feature")
+    upstream = served.client("outsider").get_repo(FULL_NAME)
+    refused(403, upstream.create_pull, base="main", head="feature", title="t", body="")
+    refused(422, upstream.create_pull, base="main", head="nobody:feature", title="t", body="")
+
+
+def test_its_branch_is_updated_in_the_fork(served: Served) -> None:
+    served.repo.edit(private=False)
+    push(served, "main", {"a.txt": "one\n"}, who="maintainer")
+    outsider = served.client("outsider")
+    fork = outsider.get_repo(FULL_NAME).create_fork()
+    push(served, "idea", who="outsider", full_name=fork.full_name)
+    upstream = outsider.get_repo(FULL_NAME)
+    upstream.create_pull(base="main", head="outsider:idea", title="An idea", body="")
+    base = push(served, "main", message="Meanwhile", who="maintainer")
+    pull = served.repo.get_pull(1)
+    assert pull.update_branch(pull.head.sha)
+    git = served.hub.git(served.hub.repository("outsider", "fieldwork"))
+    tip = git.resolve("refs/heads/idea")
+    assert tip == served.repo.get_pull(1).head.sha
+    assert git.is_ancestor(base, str(tip))
