@@ -224,7 +224,10 @@ jobs:
         },
     )
     waiting = world.run(fieldwork)
-    world.tell(fieldwork, "workflow_dispatch", ref="refs/heads/main", payload={"workflow": PULL})
+    world.tell(
+        fieldwork, "workflow_dispatch", ref="refs/heads/main", sha=waiting["sha"],
+        payload={"workflow": PULL},
+    )  # fmt: skip
     until(lambda: statuses(world, fieldwork) == ["waiting", "in_progress"])
     (busy,) = (r for r in world.hub.store.all("run") if r["event"] == "workflow_dispatch")
     # A process that is killed writes nothing any more: stop() would.

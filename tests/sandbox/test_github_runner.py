@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.github.actions.act_files import Needed, Work
 from sandbox.github.actions.runner import ACT, Result, Runner, Stop
+from sandbox.github.actions.step_processes import new_mark
 from sandbox.github.actions.workflow import parse
 
 pytestmark = pytest.mark.toolchain
@@ -47,6 +48,7 @@ class Bench:
         return self.runner.run(
             self.work(text, **more),
             self.folder / "log",
+            new_mark(),
             stop or Stop(),
             lambda steps: setattr(self, "steps", [dict(step) for step in steps]),
             minutes,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.github import rules
 from sandbox.github.hub import Hub
 from sandbox.store import Record
 
@@ -22,7 +23,7 @@ def github(hub: Hub, repository: Record, run: Record, job: str = "") -> dict[str
         "ref": ref,
         "ref_name": short,
         "ref_type": {"heads": "branch", "tags": "tag"}.get(kind, ""),
-        "ref_protected": False,
+        "ref_protected": bool(rules.in_force(hub, repository, ref)),
         "base_ref": (pull.get("base") or {}).get("ref", ""),
         "head_ref": (pull.get("head") or {}).get("ref", ""),
         "repository": repository["full_name"],

@@ -14,7 +14,7 @@ from sandbox.github.actions.expressions import (
     Expressions,
     Status,
 )
-from sandbox.github.actions.graph import Leaf, Loaded, Node, Scope, outcome
+from sandbox.github.actions.graph import DEFAULT_PERMISSIONS, Leaf, Loaded, Node, Scope, outcome
 from sandbox.github.actions.matrix import MatrixError
 from sandbox.github.actions.workflow import Concurrency, WorkflowError
 from sandbox.github.environments import variables_of
@@ -59,7 +59,8 @@ class Execution:
         self._jobs = jobs
         self.number = int(run["id"])
         self.full_name = str(run["project"])
-        self.root = Scope(loaded, inputs=inputs, ceiling=None)
+        setting = str(self.repository.get("workflow_permissions", "read"))
+        self.root = Scope(loaded, inputs=inputs, default=DEFAULT_PERMISSIONS[setting])
         self.leaves: dict[int, Leaf] = {}
         # Jobs of an earlier attempt that need not run again, by key.
         self.keep = dict(keep or {})

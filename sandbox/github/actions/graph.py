@@ -7,13 +7,16 @@ from typing import Any
 from sandbox.github.actions.concurrency import Holder
 from sandbox.github.actions.runner import Stop
 from sandbox.github.actions.uses import FileAt, UsesError, absolute, text_of, workflow_at
-from sandbox.github.actions.workflow import Job, Workflow, WorkflowError, parse
+from sandbox.github.actions.workflow import PERMISSIONS, Job, Workflow, WorkflowError, parse
 from sandbox.github.hub import Hub
 
 _DEEPEST = 10
 _LEVELS = ("none", "read", "write")
-# What a token may where no file says anything: as in repositories made since 2023.
-DEFAULT_PERMISSIONS = {"contents": "read", "packages": "read"}
+# What a token may where no file says anything, by the repository's setting.
+DEFAULT_PERMISSIONS = {
+    "read": {"contents": "read", "packages": "read"},
+    "write": dict.fromkeys(PERMISSIONS - {"id-token"}, "write"),
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Scope:
 
     secrets  what a call hands over; None: all that the repository has
     ceiling  what its jobs' tokens may at most; None: whatever they ask for
+    default  what they may where the run's own file says nothing
     holders  places in concurrency groups of the file and of the job that calls it
     """
 
@@ -104,6 +108,7 @@ class Scope:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] | None = None
     ceiling: Mapping[str, str] | None = None
+    default: Mapping[str, str] = field(default_factory=lambda: DEFAULT_PERMISSIONS["read"])
     nodes: dict[str, "Node"] = field(default_factory=dict)
     holders: list[Holder] = field(default_factory=list)
     result: str = ""
@@ -127,7 +132,7 @@ class Scope:
         if asked is None:
             asked = self.loaded.workflow.permissions
         if asked is None:
-            return dict(DEFAULT_PERMISSIONS if self.ceiling is None else self.ceiling)
+            return dict(self.default if self.ceiling is None else self.ceiling)
         if self.ceiling is not None:
             for name, level in asked.items():
                 most = self.ceiling.get(name, "none")

@@ -1,6 +1,7 @@
 """From an event to the runs it starts: which files count, and what is known of each run."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from sandbox.github import payloads
@@ -15,6 +16,9 @@ from sandbox.store import Record
 
 log = logging.getLogger(__name__)
 
+# What a fork's pull request starts with its own files: without secrets, and to read alone.
+_OF_FORKS = ("pull_request", "pull_request_review", "pull_request_review_comment")
+
 
 class Intake:
     """Makes the records of runs."""
@@ -25,13 +29,21 @@ class Intake:
 
     def take(self, event: Event) -> list[Record]:
         """New runs that are to begin; of a file GitHub cannot read, a run that has failed."""
+        runs = self._take(event)
+        if event.name == "pull_request":
+            # The same, with the rights and the files of the repository itself.
+            runs += self._take(replace(event, name="pull_request_target"))
+        return runs
+
+    def _take(self, event: Event) -> list[Record]:
         repository = self._hub.repository(*event.repository.split("/"))
         git = self._hub.git(repository)
         ref, sha = event.ref, event.sha
-        if event.name in triggers.ON_DEFAULT_BRANCH or not sha or sha == NONE:
+        if event.name in triggers.ON_DEFAULT_BRANCH:
             ref = f"refs/heads/{repository['default_branch']}"
             sha = git.resolve(ref) or ""
-        if not sha:
+        # A pull request that conflicts has no commit to run on, a draft's tag may not be there.
+        if not sha or sha == NONE:
             return []
         happening = self._happening(event, ref, sha, git)
         if not triggers.may_start(happening):
@@ -133,7 +145,7 @@ class Intake:
             triggering_actor=event.actor or BOT,
             payload=payload,
             inputs=inputs,
-            trusted=not (away and event.name == "pull_request"),
+            trusted=not (away and event.name in _OF_FORKS),
             display_title=self._title(repository, event, sha, known),
         )
         if workflow is not None and workflow.run_name:

@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sandbox.github import checks, deployments, environments
+from sandbox.github import checks, deployments, environments, rules
 from sandbox.github.access import BOT
 from sandbox.github.actions import preparation, records
 from sandbox.github.actions.execution import Execution
 from sandbox.github.actions.expressions import ExpressionError
 from sandbox.github.actions.graph import Leaf
 from sandbox.github.actions.runner import Result, Runner
+from sandbox.github.actions.step_processes import new_mark, sweep
 from sandbox.github.actions.uses import UsesError
 from sandbox.github.actions.workflow import WorkflowError
 from sandbox.github.hub import Hub
@@ -131,6 +132,8 @@ class JobLives:
         """Close the record of a job that an earlier process left."""
         changes = {"status": records.DONE, "conclusion": "cancelled", "reason": reason}
         self._hub.store.change("job", job["id"], completed_at=self._hub.now(), **changes)
+        if job.get("mark"):
+            sweep(job["mark"])
         leaf = Leaf(None, int(job["id"]), job["key"], None)  # type: ignore[arg-type]
         self._tell(leaf, records.DONE, "failure", "cancelled")
         self._write(leaf, f"##[error]{reason}")
@@ -151,7 +154,8 @@ class JobLives:
         found = self._environment(execution, name)
         run = execution.run
         self._change(leaf, environment=found["name"])
-        if not environments.admits(found, run["ref"], protected=self._is_protected(run)):
+        protected = bool(rules.in_force(self._hub, execution.repository, run["ref"]))
+        if not environments.admits(found, run["ref"], protected=protected):
             kind = "Tag" if run["ref"].startswith("refs/tags/") else "Branch"
             short = run["ref"].split("/", 2)[2]
             self.skip(
@@ -192,12 +196,6 @@ class JobLives:
         assert found is not None  # noqa: S101 - it was just added
         return found
 
-    def _is_protected(self, run: Record) -> bool:
-        return any(
-            f"refs/heads/{record.get('branch', record.get('name'))}" == run["ref"]
-            for record in self._hub.store.all("branch_protection", run["project"])
-        )
-
     # A runner.
 
     def _enqueue(self, execution: Execution, leaf: Leaf) -> None:
@@ -213,7 +211,8 @@ class JobLives:
             if leaf.stop.asked.is_set():
                 result = Result("cancelled")
             else:
-                self._change(leaf, status="in_progress", started_at=self._hub.now())
+                mark = new_mark()
+                self._change(leaf, status="in_progress", started_at=self._hub.now(), mark=mark)
                 self._tell(leaf, "in_progress", "in_progress")
                 self._post(execution.advance)
                 token = preparation.token(execution, leaf)
@@ -221,6 +220,7 @@ class JobLives:
                 result = self._runner.run(
                     work,
                     self.log(self._record(leaf)),
+                    mark,
                     leaf.stop,
                     lambda steps: self._steps(leaf, steps),
                     minutes,

@@ -95,17 +95,21 @@ class Runner:
         self._environment = environment
         self._now = now
         self._act = act
+        # What an earlier process left behind when it was killed.
+        shutil.rmtree(scratch, ignore_errors=True)
 
     def run(
         self,
         work: Work,
         log: Path,
+        mark: str,
         stop: Stop,
         steps: Callable[[list[StepRecord]], None] = lambda _steps: None,
         minutes: float = 360.0,
     ) -> Result:
         """Run it to its end; lines are appended to `log` as they come.
 
+        mark   finds the job's processes (step_processes.py)
         steps  is told of the steps whenever one begins or ends
         """
         folder = self._scratch / secrets.token_hex(8)
@@ -122,7 +126,7 @@ class Runner:
                     lambda: steps(journal.steps),
                 )
                 journal.follow(work.name)
-                conclusion = self._run(work, folder, journal, stop, minutes)
+                conclusion = self._run(work, folder, journal, mark, stop, minutes)
                 journal.finish(conclusion)
             outputs = act_files.read_outputs(folder)
         finally:
@@ -132,12 +136,13 @@ class Runner:
         told = {name: value for name, value in outputs.items() if not masker.hides(value)}
         return Result(conclusion, told, address)
 
-    def _run(self, work: Work, folder: Path, journal: JobLog, stop: Stop, minutes: float) -> str:
+    def _run(
+        self, work: Work, folder: Path, journal: JobLog, mark: str, stop: Stop, minutes: float
+    ) -> str:
         if not self._act.exists():
             journal.line(f"##[error]{self._act} is missing; `make toolchain` builds it")
             return "failure"
-        mark = f"github_{secrets.token_hex(16)}"
-        own = {**self._own(folder), **self._environment()}
+        own = {**self._own(folder), **self._environment(), MARK: mark}
         marked = {**work.environment, MARK: mark, "ACTIONS_CACHE_URL": ""}
         arguments = act_files.write(replace(work, environment=marked), folder)
         if stop.asked.is_set():

@@ -9,6 +9,7 @@ next command. Only then is act told.
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import time
@@ -27,7 +28,6 @@ _ALL_SECONDS = 300.0  # what steps with `if: always()` may take after a cancella
 class _Process:
     pid: int
     parent: int
-    session: int
 
 
 class StepProcesses:
@@ -35,7 +35,7 @@ class StepProcesses:
 
     def __init__(self, act: "subprocess.Popen[bytes]", mark: str) -> None:
         self._act = act
-        self._mark = f"{MARK}={mark}\0".encode()
+        self._mark = mark
         self._began: float | None = None
         self._asked: set[int] = set()
         self._before: list[int] = []
@@ -75,12 +75,7 @@ class StepProcesses:
 
     def sweep(self) -> None:
         """End what a job left behind."""
-        for _ in range(3):  # one may start another while it is looked for
-            left = self._found()
-            for process in left:
-                _send(process.pid, signal.SIGKILL)
-            if not left:
-                return
+        sweep(self._mark)
 
     def _ask_first(self) -> set[int]:
         found = self._found()
@@ -97,21 +92,39 @@ class StepProcesses:
         return asked
 
     def _found(self) -> list[_Process]:
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdecimal():
+        return [process for process in _marked(self._mark) if process.pid != self._act.pid]
+
+
+def new_mark() -> str:
+    """A mark for a job, as GitHub's runner makes it."""
+    return f"github_{secrets.token_hex(16)}"
+
+
+def sweep(mark: str) -> None:
+    """End every process with the mark, act too."""
+    for _ in range(3):  # one may start another while it is looked for
+        left = _marked(mark)
+        for process in left:
+            _send(process.pid, signal.SIGKILL)
+        if not left:
+            return
+
+
+def _marked(mark: str) -> list[_Process]:
+    wanted = f"{MARK}={mark}\0".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        try:
+            if wanted not in (entry / "environ").read_bytes() + b"\0":
                 continue
-            try:
-                if self._mark not in (entry / "environ").read_bytes() + b"\0":
-                    continue
-                state, parent, _group, session = (
-                    (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-                )
-            except (OSError, ValueError):
-                continue
-            if state != "Z":
-                found.append(_Process(int(entry.name), int(parent), int(session)))
-        return found
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+        except (OSError, ValueError):
+            continue
+        if state != "Z":
+            found.append(_Process(int(entry.name), int(parent)))
+    return found
 
 
 def _lives(pid: int) -> bool:
