@@ -13,30 +13,34 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.github import control
-from sandbox.github.actions import Actions
+from sandbox.github import control, spec
+from sandbox.github.actions import Actions, pages
 from sandbox.github.errors import not_found
 from sandbox.github.gateway import PREFIX, Gateway
 from sandbox.github.git_http import GitHttp
 from sandbox.github.hub import Hub
 from sandbox.github.routing import Endpoint, collect
+from sandbox.openapi import Violations
 from sandbox.store import Store
 
 
-def create_app(store: Store, folder: Path, url: str) -> Starlette:
+def create_app(store: Store, folder: Path, url: str, *, validate: bool = False) -> Starlette:
     """The API under /api/v3, git under /<owner>/<name>.git, the sandbox's own under /_sandbox.
 
     `folder` holds the repositories and the runs' logs; `url` is where people find it. Workflows
-    run from the application's startup to its shutdown.
+    run from the application's startup to its shutdown. `validate` compares each answer with
+    GitHub's description, and keeps what differs in `app.state.violations`.
     """
     hub = Hub(store, folder, url)
-    gateway = Gateway(hub)
+    violations = Violations(spec.answer_errors) if validate else None
+    gateway = Gateway(hub, violations)
     git = GitHttp(hub)
     app = Starlette(
         routes=[
             *control.routes(hub),
             *(_route(gateway, endpoint) for endpoint in collect()),
             Route(PREFIX + "/{rest:path}", _unknown_path, methods=_METHODS),
+            *pages.routes(hub),
             Route("/{owner}/{repo}/info/refs", git.references, methods=["GET"]),
             Route("/{owner}/{repo}/{service}", git.exchange, methods=["POST"]),
         ],
@@ -45,6 +49,7 @@ def create_app(store: Store, folder: Path, url: str) -> Starlette:
         exception_handlers={HTTPException: _unknown},
     )
     app.state.hub = hub
+    app.state.violations = violations
     return app
 
 

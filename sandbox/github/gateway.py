@@ -16,13 +16,14 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.github import access
+from sandbox.github import access, spec
 from sandbox.github.access import Caller
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError
 from sandbox.github.faults import LIMIT
 from sandbox.github.hub import Hub
 from sandbox.github.routing import Answer, Endpoint
+from sandbox.openapi import Violations
 
 PREFIX = "/api/v3"
 
@@ -30,11 +31,35 @@ PREFIX = "/api/v3"
 class Gateway:
     """Makes an endpoint of each handler."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, violations: Violations | None = None) -> None:
         self._hub = hub
+        self._violations = violations
 
     async def answer(self, request: Request, endpoint: Endpoint) -> Response:
-        """Answer one request under /api/v3."""
+        """Answer one request under /api/v3, and compare it with the description if that is on."""
+        response = await self._answer(request, endpoint)
+        if self._violations is not None:
+            await self._compare(self._violations, request, endpoint, response)
+        return response
+
+    @staticmethod
+    async def _compare(
+        violations: Violations, request: Request, endpoint: Endpoint, response: Response
+    ) -> None:
+        method = "GET" if request.method == "HEAD" else request.method
+        raw = bytes(response.body)
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        body = json.loads(raw) if raw and is_json else None
+        problems: list[str] = []
+        if response.status_code != 304:
+            problems = spec.answer_errors(method, endpoint.template, response.status_code, body)
+        asked = await request.body()
+        if asked and response.status_code < 300:
+            problems += spec.request_errors(method, endpoint.template, json.loads(asked))
+        path = request.url.path.removeprefix(PREFIX)
+        violations.add(method, path, response.status_code, problems, endpoint.template)
+
+    async def _answer(self, request: Request, endpoint: Endpoint) -> Response:
         headers = {
             "x-ratelimit-limit": str(LIMIT),
             "x-ratelimit-remaining": str(LIMIT - 1),

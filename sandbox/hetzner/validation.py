@@ -4,46 +4,20 @@ Off by default: it costs milliseconds an answer. Tests have it on, and a running
 sandbox can switch it on to watch what the real provider is answered.
 """
 
-import json
-import logging
 from pathlib import Path
-from threading import Lock
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sandbox import openapi
 from sandbox.hetzner import spec
 
-log = logging.getLogger(__name__)
 
-
-class Violations:
+class Violations(openapi.Violations):
     """Answers that differed from the description, kept and optionally logged."""
 
     def __init__(self, log_file: Path | None = None) -> None:
-        self._log_file = log_file
-        self._lock = Lock()
-        self.checked = 0
-        self.found: list[str] = []
-        self.answered: set[tuple[str, str, int]] = set()
-        """Method, path template and status of every kind of answer there was."""
-
-    def check(
-        self, method: str, path: str, status: int, body: bytes, template: str | None = None
-    ) -> None:
-        """Look at one answer; `path` and the endpoint's `template` without /v1."""
-        problems = spec.answer_errors(method, path, status, json.loads(body) if body else None)
-        lines = [f"{method} {path} {status}: {problem}" for problem in problems]
-        with self._lock:
-            self.checked += 1
-            if template is not None:
-                self.answered.add((method, template, status))
-            self.found += lines
-            if lines and self._log_file:
-                with self._log_file.open("a") as file:
-                    file.writelines(line + "\n" for line in lines)
-        for line in lines:
-            log.warning("an answer differs from the API's description: %s", line)
+        super().__init__(spec.answer_errors, log_file)
 
 
 class ValidationMiddleware:

@@ -116,7 +116,9 @@ def _listening() -> tuple[str, Switch]:
 @cache
 def app_key() -> dict[str, Any]:
     """What a sandbox's credentials hold of its app; a key takes a while to make."""
-    return credentials.ensure(Path(tempfile.mkdtemp(prefix="sandbox-test-")))["github"]["app"]
+    with tempfile.TemporaryDirectory() as folder:
+        known: dict[str, Any] = credentials.ensure(Path(folder))["github"]["app"]
+    return known
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def serving(folder: Path) -> Iterator[Served]:
     """Serve a GitHub for as long as the block runs; repositories are kept in `folder`."""
     store = Store()
     url, switch = _listening()
-    app = create_app(store, folder, url)
+    app = create_app(store, folder, url, validate=True)
     switch.app = app
     tokens = {login: f"ghp_{login:x<36}" for login in seeds.PEOPLE}
     users = {who: {"token": token} for who, token in tokens.items()}
@@ -137,6 +139,8 @@ def serving(folder: Path) -> Iterator[Served]:
         for client in served.clients:
             client.close()
         store.close()
+    if app.state.violations.found:
+        pytest.fail("\n".join(app.state.violations.found))
 
 
 @pytest.fixture

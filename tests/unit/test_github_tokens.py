@@ -36,7 +36,7 @@ def test_a_refusal_names_the_permission_that_is_missing(served: Served) -> None:
     with pytest.raises(github.GithubException) as told:
         repo.create_environment("dev")
     assert told.value.data["message"] == "Resource not accessible by personal access token"
-    assert told.value.headers["x-accepted-github-permissions"] == "administration=write"
+    assert (told.value.headers or {})["x-accepted-github-permissions"] == "administration=write"
     assert fine(served, administration="write").get_repo(FULL_NAME).create_environment("dev")
 
 
