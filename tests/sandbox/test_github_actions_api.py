@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from sandbox.github.actions import Actions
@@ -82,6 +83,15 @@ def wait(actions: Actions) -> None:
     assert actions.settle(30), "the runs did not come to rest"
 
 
+def logs(served: Served, of: str) -> httpx.Response:
+    """What the API sends us to; the address is good without a token, and by its signature."""
+    answer = served.raw.get(f"/repos/example-org/fieldwork/actions/{of}/logs")
+    assert answer.status_code == 302, answer.text
+    there = answer.headers["location"]
+    assert httpx.get(there[:-1] + ("0" if there[-1] != "0" else "1")).status_code == 403
+    return httpx.get(there)
+
+
 def until(found: Callable[[], Any], seconds: float = 20) -> Any:
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
@@ -103,10 +113,14 @@ def test_a_commit_through_the_api_runs_and_everything_of_it_is_shown(
         'Run echo "$VERSION "',
         ("Run echo forced"),
     ]
-    answer = served.raw.get(f"/repos/example-org/fieldwork/actions/jobs/{job.id}/logs")
-    assert "##[group]Run echo" in answer.text
-    packed = served.raw.get(f"/repos/example-org/fieldwork/actions/runs/{run.id}/logs")
+    assert "##[group]Run echo" in logs(served, f"jobs/{job.id}").text
+    packed = logs(served, f"runs/{run.id}")
     assert zipfile.ZipFile(io.BytesIO(packed.content)).namelist() == ["0_build.txt"]
+    for address in (run.html_url, job.html_url, f"{served.url}/example-org/fieldwork/actions"):
+        page = httpx.get(address)
+        assert page.status_code == 200
+        assert "✓ success" in page.text
+        assert "refresh" not in page.text
     assert list(served.repo.get_workflow_runs(branch="nothing")) == []
     assert [w.path for w in served.repo.get_workflows()] == [".github/workflows/ci.yml"]
 
@@ -128,7 +142,7 @@ def test_a_dispatch_takes_inputs_and_refuses_wrong_ones(
     wait(running)
     (run,) = served.repo.get_workflow_runs(event="workflow_dispatch")
     (job,) = run.jobs()
-    assert "1.2 true" in served.raw.get(job.url.split("/api/v3")[1] + "/logs").text
+    assert "1.2 true" in logs(served, f"jobs/{job.id}").text
     assert [step.conclusion for step in job.steps] == ["success", "success"]
 
 

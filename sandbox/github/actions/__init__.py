@@ -9,7 +9,7 @@ there a job's way is in jobs.py: its concurrency group (concurrency.py), the rul
 environment, what it is given (preparation.py), and a runner (runner.py), which writes a workflow
 file of this job alone (act_files.py) and has act run it, reading its log (act_log.py, masking.py)
 and ending its processes in good order when told to (step_processes.py). `checkout/` stands for
-actions/checkout.
+actions/checkout. pages.py shows it all to people.
 
 Everything but the jobs themselves happens in one thread, so that nothing here needs a lock.
 

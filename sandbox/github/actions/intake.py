@@ -37,6 +37,9 @@ class Intake:
 
     def _take(self, event: Event) -> list[Record]:
         repository = self._hub.repository(*event.repository.split("/"))
+        # A fork's own runs begin only once its owner has switched them on.
+        if not repository.get("actions_enabled", not repository.get("fork_of")):
+            return []
         git = self._hub.git(repository)
         ref, sha = event.ref, event.sha
         if event.name in triggers.ON_DEFAULT_BRANCH:
@@ -121,7 +124,8 @@ class Intake:
     ) -> Record:
         pull = event.payload.get("pull_request") or {}
         head = pull.get("head") or {}
-        away = (head.get("repo") or {}).get("full_name", event.repository) != event.repository
+        # A fork that is gone has no name, and is trusted no more for it.
+        away = bool(head) and (head.get("repo") or {}).get("full_name") != event.repository
         payload = {
             **payloads.around(self._hub, repository, event.actor or BOT),
             **({"action": event.action} if event.action else {}),

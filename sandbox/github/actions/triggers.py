@@ -12,6 +12,8 @@ ON_DEFAULT_BRANCH = frozenset(
     {"delete", "discussion", "discussion_comment", "fork", "gollum", "issue_comment", "issues"}
     | {"label", "milestone", "page_build", "public", "repository_dispatch", "schedule", "watch"}
     | {"branch_protection_rule", "check_run", "check_suite", "status", "workflow_run"}
+    # With rights, so never with the files of who asks to be pulled.
+    | {"pull_request_target"}
     | {"pull_request_target"}
 )
 # What a run's own token may start all the same.

@@ -2,6 +2,7 @@
 
 from sandbox.github.actions import records
 from sandbox.github.actions.jobs import log_of
+from sandbox.github.actions.pages import log_address
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, not_found
 from sandbox.github.listing import page
@@ -39,11 +40,11 @@ def get(call: Call) -> Answer:
 
 @routes.get(_ONE + "/logs", permission="actions:read")
 def logs(call: Call) -> Answer:
-    """What it printed, as text; GitHub sends its clients to another host for it."""
-    path = log_of(call.hub, of(call))
-    if not path.exists():
+    """Where its log is, as text. Raises 404 before it has one."""
+    job = of(call)
+    if not log_of(call.hub, job).exists():
         raise not_found()
-    return Answer(path.read_bytes(), headers={"content-type": "text/plain; charset=utf-8"})
+    return Answer(status=302, headers={"location": log_address(call.hub, "job", job["id"])})
 
 
 @routes.post(_ONE + "/rerun", permission="actions:write")

@@ -1,10 +1,7 @@
 """Runs of workflows: listed, cancelled, run again, deleted; and their logs."""
 
-import io
-import zipfile
-
 from sandbox.github.actions import records
-from sandbox.github.actions.jobs import log_of
+from sandbox.github.actions.pages import log_address
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, not_found, refused
 from sandbox.github.listing import page
@@ -87,16 +84,8 @@ def rerun_failed(call: Call) -> Answer:
 
 @routes.get(_ONE + "/logs", permission="actions:read")
 def logs(call: Call) -> Answer:
-    """The logs of all jobs, as a zip."""
-    run = of(call)
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number, job in enumerate(records.jobs(call.hub, run)):
-            path = log_of(call.hub, job)
-            if path.exists():
-                archive.write(path, f"{number}_{job['name'].replace('/', '_')}.txt")
-    headers = {"content-type": "application/zip"}
-    return Answer(packed.getvalue(), headers=headers)
+    """Where the logs of all jobs are, as a zip."""
+    return Answer(status=302, headers={"location": log_address(call.hub, "run", of(call)["id"])})
 
 
 @routes.get(_ONE + "/artifacts", permission="actions:read")
