@@ -13,8 +13,10 @@ from sandbox.github.hub import Hub
 from sandbox.store import Record
 
 STATES = ("error", "failure", "pending", "success")
-CONCLUSIONS = ("action_required", "cancelled", "failure", "neutral", "success", "skipped")
-CONCLUSIONS += ("stale", "timed_out")
+CONCLUSIONS = (
+    *("action_required", "cancelled", "failure", "neutral", "success", "skipped"),
+    *("stale", "timed_out"),
+)
 # The number GitHub Actions has among apps: a rule may ask for a check of this app.
 ACTIONS_APP = 15368
 _GOOD = ("success", "neutral", "skipped")

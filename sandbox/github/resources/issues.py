@@ -66,7 +66,8 @@ def change(call: Call) -> Answer:
     issue = found(call)
     if call.caller.login != issue["user"]:
         require_triage(call)
-    changes = {key: call.body[key] for key in ("title", "body") if key in call.body}
+    names = ("title", "body")
+    changes: dict[str, Any] = {key: call.body[key] for key in names if key in call.body}
     if issue_records.may(call.hub, call.caller, call.repository, "triage"):
         changes |= _planned(call)
     actions = ["edited"] if changes else []

@@ -1,4 +1,4 @@
-"""What a repository's workflows may do by themselves: their token's default, and pull requests."""
+"""Whether a repository's workflows run, and what they may do by themselves."""
 
 from sandbox.github.call import Call
 from sandbox.github.errors import invalid
@@ -6,7 +6,23 @@ from sandbox.github.routing import Answer, Routes
 
 routes = Routes()
 
-_PATH = "/repos/{owner}/{repo}/actions/permissions/workflow"
+_SWITCH = "/repos/{owner}/{repo}/actions/permissions"
+_PATH = _SWITCH + "/workflow"
+
+
+@routes.get(_SWITCH, permission="administration:read")
+def switched(call: Call) -> Answer:
+    """Whether workflows run here; in a fork they do not before somebody switches them on."""
+    enabled = call.repository.get("actions_enabled", not call.repository.get("fork_of"))
+    return Answer({"enabled": enabled, "allowed_actions": "all", "sha_pinning_required": False})
+
+
+@routes.put(_SWITCH, permission="administration:write")
+def switch(call: Call) -> Answer:
+    """Switch them on or off."""
+    enabled = call.body.get("enabled") is True
+    call.store.change("repository", call.repository["id"], actions_enabled=enabled)
+    return Answer(status=204)
 
 
 @routes.get(_PATH, permission="administration:read")
