@@ -72,6 +72,20 @@ def test_data_outlives_a_new_version(team: Team) -> None:
     assert after[task] == "validated"
 
 
+def test_a_version_that_takes_all_memory_is_refused_and_the_old_one_serves(team: Team) -> None:
+    before = team.stacks.outputs(STACK)
+    team.publish("1.3.0", STACK, fault="memory")
+    with pytest.raises(FlowError) as refused:
+        team.stacks.up(STACK, version="1.3.0")
+    assert "killed: out of memory" in refused.value.problem
+    look(before["url"], before["version"], team.trust)
+    # Nobody has to say which version is good.
+    team.stacks.up(STACK)
+    assert team.stacks.outputs(STACK)["version"] == before["version"]
+    assert team.stacks.up(STACK).changed == 0
+    look(before["url"], before["version"], team.trust)
+
+
 def test_a_bigger_server_is_made_of_the_same_one(team: Team) -> None:
     before = _ids(team)
     team.configure(STACK, serverType="cx33")

@@ -113,6 +113,20 @@ def test_memory_is_named_when_a_container_was_killed_for_it(bench: Bench) -> Non
         bench.deploy(request())
 
 
+def test_memory_is_named_when_docker_has_started_the_container_again(bench: Bench) -> None:
+    bench.commands.containers = [
+        {"Service": "web", "Name": "app-web-1", "State": "running", "Health": "starting"}
+    ]
+    seen = "false 3 2031-05-31T09:00:00.123456789Z"
+    bench.commands.failing = {" up --detach": ["unhealthy"], "docker inspect": [seen]}
+    with pytest.raises(DeployError, match="web is starting, started again 3 times$"):
+        bench.deploy(request())
+    events = "docker events --since 2031-05-31T09:00:00.123456789Z"
+    bench.commands.failing[events] = ["oom", "oom"]
+    with pytest.raises(DeployError, match=r"again 3 times \(killed: out of memory\)"):
+        bench.deploy(request())
+
+
 def test_a_sick_service_gives_way_and_the_old_routes_come_back(bench: Bench) -> None:
     bench.deploy(request(1))
     bench.probe.sick.add(20002)

@@ -12,6 +12,7 @@ from .machine import Machine
 from .releases import Release, write_private
 
 PROJECT = "app"
+_OUT_OF_MEMORY = " (killed: out of memory)"
 Say = Callable[[str], None]
 
 
@@ -114,14 +115,11 @@ class Compose:
         causes = []
         for container in self.unwell(release):
             service, name = container["Service"], container["Name"]
-            seen = self.docker(
-                "inspect", "--format", "{{.State.OOMKilled}} {{.RestartCount}}", name
-            ).last()
-            killed = " (killed: out of memory)" if seen.startswith("true") else ""
             state = container.get("Health") or container["State"]
             code = container.get("ExitCode")
             causes.append(
-                f"service {service} is {state}{f', exit code {code}' if code else ''}{killed}"
+                f"service {service} is {state}{f', exit code {code}' if code else ''}"
+                f"{self._ends(name)}"
             )
             self._say(f"--- last lines of {service} ---")
             for line in self.compose(
@@ -129,6 +127,26 @@ class Compose:
             ).lines[-20:]:
                 self._say(f"  {line}")
         return "; ".join(causes)
+
+    def _ends(self, name: str) -> str:
+        """How a container ended before: how often it was started again, and if memory was why.
+
+        Docker forgets the reason of an end as it starts a container again; its events know.
+        """
+        seen = self.docker(
+            "inspect", "--format", "{{.State.OOMKilled}} {{.RestartCount}} {{.Created}}", name
+        ).last()
+        killed, restarts, created = [*seen.split(), "", "", ""][:3]
+        if not restarts.isdigit() or int(restarts) == 0:
+            return _OUT_OF_MEMORY if killed == "true" else ""
+        if killed != "true":
+            events = self.docker(
+                "events", "--since", created, "--until", "0s", "--format", "{{.Action}}",
+                "--filter", f"container={name}", "--filter", "event=oom",
+            )  # fmt: skip
+            killed = "true" if "oom" in events.lines else killed
+        times = "once" if restarts == "1" else f"{restarts} times"
+        return f", started again {times}{_OUT_OF_MEMORY if killed == 'true' else ''}"
 
     def _environment(self) -> dict[str, str]:
         return {"HOME": "/root", "DOCKER_CONFIG": str(self._machine.docker_config)}
