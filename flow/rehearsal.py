@@ -50,6 +50,7 @@ class Rehearsal:
             story = acts.Team(project, team, self._stages, Path(folder))
             self.urls = story.urls
             try:
+                acts.tidy(story)
                 acts.development(story)
                 text = acts.staging(story)
                 acts.hotfix(story)

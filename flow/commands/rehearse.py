@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from components import naming
 from flow import terminal
 from flow.commands.sandbox import ROOT, directory
 from flow.rehearsal import Rehearsal
@@ -16,7 +17,7 @@ from sandbox.lifecycle import Sandbox
 def rehearse(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running.")] = False,
 ) -> None:
-    """Bring up dev, staging and a demo with the real engine, look at each, remove the demo.
+    """Play a team's whole flow by pushes, pull requests, releases and the workflows they start.
 
     The sandbox is left as it was found: running where it ran, else stopped with its state
     kept. `flow sandbox reset` forgets it all.
@@ -33,7 +34,9 @@ def rehearse(
                     sandbox.down()
     finally:
         terminal.data.print(stages.table())
+    terminal.say(f"what waited for what: {rehearsal.report}")
     if keep or ran:
-        for stack in ("dev", "staging"):
-            terminal.say(f"{stack}: {rehearsal.urls[stack]}")
+        for stack, url in rehearsal.urls.items():
+            if naming.stage_of_stack(stack) != "demo":
+                terminal.say(f"{stack}: {url}")
     terminal.say('Next: eval "$(.venv/bin/flow sandbox env)" && pulumi up -s staging')

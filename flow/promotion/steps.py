@@ -6,6 +6,7 @@ Each is safe to repeat: what is there already is found and told, not made twice.
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -165,7 +166,7 @@ def release(
 
 
 def _first(repository: Repository, head: str) -> list[Change]:
-    commits: list[Commit] = list(repository.get_commits(sha=head)[:_MOST])
+    commits: list[Commit] = list(itertools.islice(repository.get_commits(sha=head), _MOST))
     return [
         Change(each.commit.message.splitlines()[0], sha=each.sha)
         for each in commits

@@ -47,6 +47,7 @@ class Team:
         self.reviewer = Person(team, "reviewer", folder)
         self.maintainer = Person(team, "maintainer", folder)
         self.began = time.time()
+        self.when = time.strftime("%H:%M:%S", time.gmtime(self.began))
         self.runs = Runs(self.maintainer.repository, self.began, team.token("maintainer"))
         self.urls: dict[str, str] = {}
         self.spans: list[Span] = []
@@ -105,12 +106,21 @@ def check(holds: bool, otherwise: str) -> None:
         raise FlowError(otherwise)
 
 
+def tidy(team: Team) -> None:
+    """Nothing that an earlier rehearsal left half done is in this one's way."""
+    for pull in team.maintainer.repository.get_pulls(state="open"):
+        pull.edit(state="closed")
+    for issue in team.maintainer.repository.get_issues(labels=[steps.BLOCKER]):
+        issue.edit(state="closed")
+
+
 def development(team: Team) -> None:
     """A change, its pull request, its merge: dev has it."""
-    text = "Squares can be printed now."
+    text = f"Squares can be printed since {team.when}."
     with team.act("a change on a branch, and its pull request", "development") as stage:
-        team.says("Squares can be printed", text, "topic/print", "development")
-        pull = team.developer.ask("topic/print", "development", "feat: squares can be printed")
+        branch = f"topic/print-{team.began:.0f}"
+        team.says("Squares can be printed", text, branch, "development")
+        pull = team.developer.ask(branch, "development", "feat: squares can be printed")
         team.reviewer.approve(pull.number)
         stage.result = f"#{pull.number} approved by {team.reviewer.login}"
     with team.act("merged: dev has it", "development") as stage:
@@ -122,7 +132,7 @@ def development(team: Team) -> None:
 
 def staging(team: Team) -> str:
     """Freeze, patch, approve, merge: staging has it. Returns the sentence of the patch."""
-    patch = "Printed squares have a scale."
+    patch = f"Printed squares have a scale since {team.when}."
     repository = team.maintainer.repository
     with team.act("flow promote staging: frozen, and patched", "staging") as stage:
         today = datetime.datetime.now(datetime.UTC).date()
@@ -146,12 +156,12 @@ def staging(team: Team) -> str:
 
 def hotfix(team: Team) -> None:
     """A fix of staging, which comes back by itself."""
-    text = "Printing works in Safari."
+    text, name = f"Printing works in Safari since {team.when}.", f"safari-{team.began:.0f}"
     repository = team.maintainer.repository
     with team.act("flow hotfix: a branch off staging, and its pull request", "hotfix") as stage:
-        started = steps.start_hotfix(repository, "safari", "staging")
+        started = steps.start_hotfix(repository, name, "staging")
         team.says("fix: printing in Safari", text, started.branch, "staging")
-        asked = steps.finish_hotfix(repository, "safari", "staging")
+        asked = steps.finish_hotfix(repository, name, "staging")
         number = int(asked.url.rpartition("/")[2])
         team.reviewer.approve(number)
         stage.result = asked.url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -130,7 +131,8 @@ class Runs:
             if event
             else self._repository.get_workflow_runs()
         )
-        return list(found[:30])
+        # A slice of an empty list of PyGithub's fails.
+        return list(itertools.islice(found, 30))
 
     def _jobs(self, run: WorkflowRun) -> list[JobDone]:
         def seconds(at: datetime.datetime | None) -> float:

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from flow.publishing import publish
+from flow.rehearsal import NEXT_BRANCH
 from flow.sandbox_project import SandboxProject
 from flow.sandbox_team import BRANCHES
 from sandbox.lifecycle import Sandbox
@@ -43,7 +44,8 @@ def published(
     shared_project: SandboxProject, publish_version: Callable[..., dict[str, Any]]
 ) -> SandboxProject:
     """The shared project, with images of FIRST_VERSION for every branch the tests deploy."""
-    for branch in BRANCHES:
+    # The last is the demo the README has its reader make.
+    for branch in (*BRANCHES, NEXT_BRANCH):
         publish_version(FIRST_VERSION, branch)
     return shared_project
 

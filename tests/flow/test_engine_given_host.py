@@ -83,3 +83,25 @@ def test_a_machine_with_another_host_key_is_not_trusted(
         outputs = team.stacks.outputs(STACK)
         look(outputs["url"], "1.0.0", team.trust, password=outputs["password"])
         person.destroys(STACK)
+
+
+def test_a_push_takes_its_machine_from_the_environment(
+    team: Team, machine: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, branch = "feature-demo-pushed", "feature-demo/pushed"
+    line = f"{branch} root@{machine['address']} {machine['host_key']}"
+    monkeypatch.setenv("DEMO_HOSTS", f"# by hand\n{line}\n")
+    team.publish("2.0.0", branch)
+    team.stacks.create(stack)
+    before = team.listed()
+    with Person(team) as person:
+        refused = person.up(stack)
+        check_failure(refused, cause="DEMO_SSH_KEY is not set", next_command="flow-demo")
+        monkeypatch.setenv("DEMO_SSH_KEY", machine["key"])
+        person.converges(stack)
+    outputs = team.stacks.outputs(stack)
+    look(outputs["url"], "2.0.0", team.trust, password=outputs["password"])
+    made = {kind: names for kind, names in team.listed().items() if before.get(kind) != names}
+    assert set(made) == {"record sets"}
+    team.stacks.destroy(stack)
+    assert team.listed() == before

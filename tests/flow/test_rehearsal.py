@@ -1,38 +1,52 @@
-"""`make rehearsal`, whole: every stage of the flow with the real engine."""
+"""`make rehearsal`, whole: a team's flow by pushes, pull requests and releases alone."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from flow.errors import FlowError
 from flow.looking import look
-from flow.rehearsal import DEMO_BRANCH, Rehearsal, labelled
+from flow.rehearsal import Rehearsal
 from flow.sandbox_project import SandboxProject
 from flow.stages import Stages
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_rehearsal_goes_through_and_leaves_no_trace_of_its_demo(
-    shared_project: SandboxProject,
-) -> None:
+@pytest.fixture(scope="module")
+def told(shared_project: SandboxProject) -> Rehearsal:
+    """The rehearsal, once it went through."""
     stages = Stages()
     rehearsal = Rehearsal(ROOT, shared_project.directory, stages)
     with stages:
         rehearsal.run()
     assert {stage.state for stage in stages.all} == {"done"}
-    assert set(rehearsal.urls) == {"dev", "staging", "feature-demo-hello"}
-    assert labelled(shared_project, "feature-demo-hello") == []
-    assert "feature-demo-hello" not in shared_project.stacks.names()
-    assert DEMO_BRANCH == "feature-demo/hello"
+    return rehearsal
+
+
+def test_the_rehearsal_goes_through_and_leaves_no_trace_of_its_demos(
+    told: Rehearsal, shared_project: SandboxProject
+) -> None:
+    assert set(told.urls) == {
+        "dev", "staging", "prod", "feature-demo-mapping-party", "feature-demo-outlived",
+    }  # fmt: skip
+    assert not [name for name in shared_project.stacks.names() if name.startswith("feature-demo")]
 
 
 def test_a_look_at_a_stage_that_serves_another_version_fails(
-    shared_project: SandboxProject,
+    told: Rehearsal, shared_project: SandboxProject
 ) -> None:
-    outputs = shared_project.stacks.outputs("staging")
     trust = Path(str(shared_project.credentials["trust"]))
     with pytest.raises(FlowError, match=r"does not serve version 9\.9\.9"):
-        look(str(outputs["url"]), "9.9.9", trust, patience=1)
+        look(told.urls["staging"], "9.9.9", trust, patience=1)
+
+
+def test_its_page_shows_every_act_and_every_job_with_a_link(told: Rehearsal) -> None:
+    text = told.report.read_text()
+    for lane in ("development", "staging", "hotfix", "prod", "demo", "reaper"):
+        assert f">{lane}</text>" in text
+    jobs = re.findall(r'<a href="(http://127\.0\.0\.1:7090/[^"]+)"', text)
+    assert len(jobs) > 10

@@ -1,7 +1,9 @@
 """The rehearsal's own assertions: each fails where what it asserts does not hold."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,13 +12,13 @@ from rich.console import Console
 from flow import app, rehearsal
 from flow.commands import rehearse
 from flow.errors import FlowError
-from flow.looking import Sight
 from flow.rehearsal import Rehearsal
 from flow.sandbox_project import SandboxProject
 from flow.stacks import Result
 from flow.stages import Stages
+from flow.story import acts
 
-DEMO = "feature-demo-hello"
+ACTS = ("tidy", "development", "staging", "hotfix", "production", "demo", "outlived")
 
 
 class FakeStacks:
@@ -24,63 +26,57 @@ class FakeStacks:
 
     def __init__(self) -> None:
         self.second_up = Result({"same": 20}, "")
-        self.password = "generated-password"
         self.made = ["dev", "staging", "prod"]
-        self.ups: list[tuple[str, str | None]] = []
 
     def names(self) -> list[str]:
         return self.made
 
-    def create(self, name: str) -> None:
-        """Nothing to make."""
-
-    def remove(self, name: str) -> None:
-        """Nothing to forget."""
-
-    def up(self, name: str, _note: Any, version: str | None = None) -> Result:
-        self.ups.append((name, version))
-        return self.second_up if version is None else Result({"create": 20}, "")
-
-    def preview(self, name: str) -> Result:
-        return Result({"create": 20}, "")
-
-    def destroy(self, name: str, _note: Any) -> Result:
-        return Result({"delete": 21}, "")
-
-    def outputs(self, name: str) -> dict[str, Any]:
-        return {"url": f"https://{name}.test", "password": self.password if name == DEMO else None}
+    def up(self, _name: str, _note: Any) -> Result:
+        return self.second_up
 
 
 class World:
     """What the rehearsal sees, as a test would have it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.stacks = FakeStacks()
-        self.robots = "noindex"
-        self.listed: list[list[str]] = [["server hello"], []]
         self.pushed: str | None = "sha256:1"
+        self.acted: list[str] = []
+        self.fails = ""
         credentials = {
             "endpoint": "http://127.0.0.1:1/v1",
             "registry": {"server": "registry.test"},
-            "trust": "/nowhere",
+            "github": {"url": "http://127.0.0.1:2"},
         }
+        team = SimpleNamespace(seed=lambda: None, url="http://127.0.0.1:2")
+        runs = SimpleNamespace(spans=[])
+        story = SimpleNamespace(urls={"staging": "https://staging.test"}, spans=[], runs=runs,
+                                began=0.0)  # fmt: skip
         monkeypatch.setattr(rehearsal, "Sandbox", lambda _: self)
+        monkeypatch.setattr(rehearsal, "SandboxTeam", lambda *_: team)
         monkeypatch.setattr(SandboxProject, "write", lambda _: None)
         monkeypatch.setattr(SandboxProject, "stacks", property(lambda _: self.stacks))
         monkeypatch.setattr(
             rehearsal, "publish", lambda *_: {"images": {"api": {"digest": self.pushed}}}
         )
-        monkeypatch.setattr(rehearsal, "labelled", lambda *_: self.listed.pop(0))
-        monkeypatch.setattr(rehearsal, "look", self.look)
+        monkeypatch.setattr(acts, "Team", lambda *_: story)
+        for name in ACTS:
+            monkeypatch.setattr(acts, name, self.act(name))
         self.credentials = lambda: credentials
         self.stages = Stages(Console(file=io.StringIO()))
-        self.rehearsal = Rehearsal(tmp_path, tmp_path, self.stages, version="1.2.3")
+        self.rehearsal = Rehearsal(folder, folder, self.stages)
+
+    def act(self, name: str) -> Callable[..., str]:
+        def acted(*_: Any) -> str:
+            self.acted.append(name)
+            if name == self.fails:
+                raise FlowError(f"{name} went wrong")
+            return ""
+
+        return acted
 
     def up(self, _note: Any) -> None:
         """The sandbox runs."""
-
-    def look(self, url: str, version: str, _trust: Path, *, password: str) -> Sight:
-        return Sight(url, version, "TLSv1.3", url, self.robots if password else "")
 
 
 @pytest.fixture
@@ -88,16 +84,18 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     return World(monkeypatch, tmp_path)
 
 
-def test_all_stages_go_through_in_order(world: World) -> None:
+def test_all_acts_are_played_in_order(world: World) -> None:
     world.rehearsal.run()
     assert {stage.state for stage in world.stages.all} == {"done"}
-    assert world.stacks.ups == [
-        ("dev", "1.2.3"),
-        ("staging", "1.2.3"),
-        ("staging", None),
-        (DEMO, "1.2.3"),
-    ]
-    assert set(world.rehearsal.urls) == {"dev", "staging", DEMO}
+    assert world.acted == list(ACTS)
+
+
+def test_what_was_seen_until_an_act_failed_is_left_on_the_page(world: World) -> None:
+    world.fails = "hotfix"
+    with pytest.raises(FlowError, match="hotfix went wrong"):
+        world.rehearsal.run()
+    assert world.acted == list(ACTS[:4])
+    assert "Rehearsal of 1970-01-01" in world.rehearsal.report.read_text()
 
 
 def test_a_stack_that_was_not_made_fails(world: World) -> None:
@@ -116,26 +114,6 @@ def test_a_second_up_that_changes_something_fails(world: World) -> None:
     world.stacks.second_up = Result({"same": 19, "update": 1}, "")
     with pytest.raises(FlowError, match="second up of staging"):
         world.rehearsal.run()
-
-
-@pytest.mark.parametrize(("password", "robots"), [("", "noindex"), ("generated", "")])
-def test_a_demo_that_is_open_to_the_public_fails(world: World, password: str, robots: str) -> None:
-    world.stacks.password, world.robots = password, robots
-    with pytest.raises(FlowError, match="open to the public"):
-        world.rehearsal.run()
-
-
-@pytest.mark.parametrize(
-    ("listed", "said"),
-    [([[], []], "lists nothing"), ([["server a"], ["volume b"]], "left behind: volume b")],
-)
-def test_what_the_api_lists_is_looked_at_before_and_after(
-    world: World, listed: list[list[str]], said: str
-) -> None:
-    world.listed = listed
-    with pytest.raises(FlowError, match=said):
-        world.rehearsal.run()
-    assert world.stages.all[-1].state == "failed"
 
 
 @pytest.mark.parametrize(
@@ -163,8 +141,10 @@ def test_the_sandbox_is_left_as_it_was_found_unless_told_to_keep_it(
             downs.append("down")
 
     monkeypatch.setattr(rehearse, "Sandbox", FakeSandbox)
+    monkeypatch.setattr(rehearse, "Rehearsal", lambda *_: world.rehearsal)
     assert app.run(["rehearse", *arguments]) == 0
     assert bool(downs) is stopped
     out, err = capsys.readouterr()
     assert "total" in out
     assert ("\nstaging: https://staging.test" in err) is not stopped
+    assert "rehearsal.html" in err
