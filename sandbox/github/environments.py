@@ -24,6 +24,26 @@ def environment_of(hub: Hub, full_name: str, name: str) -> Record | None:
     return None
 
 
+def ensured(hub: Hub, full_name: str, name: str) -> Record:
+    """The environment of that name; as on GitHub, naming one makes it, without any rules."""
+    if environment_of(hub, full_name, name) is None:
+        now = hub.now()
+        fresh = {
+            "name": name,
+            "wait_timer": 0,
+            "prevent_self_review": False,
+            "can_admins_bypass": True,
+            "reviewers": [],
+            "deployment_branch_policy": None,
+            "created_at": now,
+            "updated_at": now,
+        }
+        hub.store.add("environment", full_name, fresh)
+    found = environment_of(hub, full_name, name)
+    assert found is not None  # noqa: S101 - it was just added
+    return found
+
+
 def policies(hub: Hub, full_name: str, environment: str) -> list[Record]:
     """Which branches and tags an environment admits, where it has a list of its own."""
     return [

@@ -43,6 +43,8 @@ def test_a_deployment_tells_where_and_what(served: Served, sha: str) -> None:
     ]
     assert [d.id for d in served.repo.get_deployments(environment="dev")] == [made.id]
     assert list(served.repo.get_deployments(environment="prod")) == []
+    # Naming an environment made it.
+    assert [e.name for e in served.repo.get_environments()] == ["dev"]
     assert served.raw.get(f"{PATH}?sha={sha}&ref=main").json()[0]["payload"] == {"version": "1"}
     message = refused(422, developer.create_deployment, "nothing", environment="dev")
     assert message == "No ref found for: nothing"

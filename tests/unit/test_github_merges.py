@@ -129,6 +129,18 @@ def test_a_merge_closes_the_issues_it_says_it_fixes(served: Served) -> None:
     assert states == {1: "closed", 2: "closed", 3: "closed", 4: "open"}
 
 
+def test_one_branch_is_merged_into_another_without_a_pull_request(served: Served) -> None:
+    done = served.repo.merge("feature", "main", "Bring it up to date")
+    assert done.commit.message == "Bring it up to date"
+    assert git(served).resolve("feature") == done.sha
+    assert served.told() == ["push refs/heads/feature", "pull_request refs/pull/1/merge"]
+    assert served.repo.merge("feature", "main") is None
+    refused(404, served.repo.merge, "feature", "nowhere")
+    push(served, "feature", {"d.txt": "mine\n"})
+    push(served, "main", {"d.txt": "theirs\n"}, who="maintainer")
+    assert refused(409, served.repo.merge, "main", "feature") == "Merge conflict"
+
+
 def test_rules_forbid_a_merge_until_they_are_met(served: Served) -> None:
     rules = [
         {

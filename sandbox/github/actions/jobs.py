@@ -21,6 +21,8 @@ from sandbox.store import Record
 
 log = logging.getLogger(__name__)
 
+SHUTDOWN = "The runner has received a shutdown signal: the sandbox's GitHub was stopped."
+
 Post = Callable[[Callable[[], None]], None]
 
 
@@ -92,7 +94,7 @@ class JobLives:
             return
         if reason:
             self._change(leaf, reason=reason)
-        if leaf.begun:
+        if leaf.begun and not (leaf.future and leaf.future.cancel()):
             leaf.stop.force = leaf.stop.force or force
             leaf.stop.asked.set()
             return
@@ -151,7 +153,7 @@ class JobLives:
             self._enqueue(execution, leaf)
             return
         leaf.environment = name
-        found = self._environment(execution, name)
+        found = environments.ensured(self._hub, execution.full_name, name)
         run = execution.run
         self._change(leaf, environment=found["name"])
         protected = bool(rules.in_force(self._hub, execution.repository, run["ref"]))
@@ -182,27 +184,15 @@ class JobLives:
             return
         self._enqueue(execution, leaf)
 
-    def _environment(self, execution: Execution, name: str) -> Record:
-        found = environments.environment_of(self._hub, execution.full_name, name)
-        if found is None:
-            # As on GitHub: naming one makes it, without any rules.
-            now = self._hub.now()
-            fresh = {
-                "name": name, "wait_timer": 0, "prevent_self_review": False, "reviewers": [],
-                "deployment_branch_policy": None, "created_at": now, "updated_at": now,
-            }  # fmt: skip
-            self._hub.store.add("environment", execution.full_name, fresh)
-            found = environments.environment_of(self._hub, execution.full_name, name)
-        assert found is not None  # noqa: S101 - it was just added
-        return found
-
     # A runner.
 
     def _enqueue(self, execution: Execution, leaf: Leaf) -> None:
         self._change(leaf, status="queued")
-        leaf.begun = True
         self._tell(leaf, "queued", "queued")
-        self._pool.submit(self._work, execution, leaf)
+        try:
+            leaf.future = self._pool.submit(self._work, execution, leaf)
+        except RuntimeError:  # the pool is closed: the process ends
+            self.skip(execution, leaf, "cancelled", SHUTDOWN)
 
     def _work(self, execution: Execution, leaf: Leaf) -> None:
         """In a thread of the pool: the job itself."""

@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from sandbox.github import checks, deployments, merging, payloads, pull_records, ref_changes
+from sandbox.github import (
+    checks,
+    deployments,
+    environments,
+    merging,
+    payloads,
+    pull_records,
+    ref_changes,
+)
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, not_found, refused
 from sandbox.github.listing import page
@@ -41,13 +49,14 @@ def create(call: Call) -> Answer:
     if call.body.get("auto_merge", True) and (merged := _merge_default(call, str(ref), sha)):
         return merged
     _require(call, str(ref), sha)
+    name = str(call.body.get("environment") or "production")
     record = deployments.create(
         call.hub,
         call.repository,
         call.caller.login,
         ref=str(ref),
         sha=sha,
-        environment=call.body.get("environment") or "production",
+        environment=environments.ensured(call.hub, call.full_name, name)["name"],
         task=call.body.get("task") or "deploy",
         description=call.body.get("description") or "",
         payload=call.body.get("payload"),

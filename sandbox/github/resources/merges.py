@@ -2,7 +2,15 @@
 
 from contextlib import suppress
 
-from sandbox.github import mergeability, merging, pull_records, pushes, ref_changes, rules
+from sandbox.github import (
+    commit_shapes,
+    mergeability,
+    merging,
+    pull_records,
+    pushes,
+    ref_changes,
+    rules,
+)
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, not_found, refused
 from sandbox.github.git import NONE, GitError
@@ -82,6 +90,27 @@ def update_branch(call: Call) -> Answer:
     call.events += pushes.moved(call.hub, source, call.caller, ref, pull["head_sha"], sha)
     address = call.url(f"/repos/{call.full_name}/pulls/{pull['number']}")
     return Answer({"message": "Updating pull request branch.", "url": address}, 202)
+
+
+@routes.post("/repos/{owner}/{repo}/merges", permission="contents:write")
+def merge_branch(call: Call) -> Answer:
+    """Merge a branch or commit into a branch; 204 when there is nothing to merge."""
+    base, head = (str(name) for name in call.need("Merge", "base", "head"))
+    git = call.hub.git(call.repository)
+    ref = f"refs/heads/{base}"
+    into, merged = git.resolve(ref), git.resolve(head)
+    if into is None or merged is None:
+        raise GithubError(404, f"{'Base' if into is None else 'Head'} does not exist")
+    if git.is_ancestor(merged, into):
+        return Answer(status=204)
+    message = str(call.body.get("commit_message") or f"Merge {head} into {base}")
+    author = pull_records.person(call.hub, call.caller.login)
+    try:
+        sha = merging.merge(git, into, merged, message, author, call.store.now())
+    except merging.ConflictError:
+        raise GithubError(409, "Merge conflict") from None
+    ref_changes.move(call, ref, into, sha)
+    return Answer(commit_shapes.commit(call.hub, call.repository, git.commit(sha)), 201)
 
 
 def _check(call: Call, pull: Record, method: str) -> None:
