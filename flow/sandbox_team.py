@@ -21,19 +21,15 @@ from github import Auth, Github, UnknownObjectException
 from github.Repository import Repository
 
 from components import naming
-from flow import caller
+from flow import caller, run_environments
 from flow.errors import FlowError
 from flow.publishing import BASE_IMAGE
 from flow.sandbox_project import APPLICATION, DEPLOYMENT, PROJECT_OF_STACK, SandboxProject
 
 # The last is the default: deletions and schedules run there.
 BRANCHES = tuple(reversed(list(naming.STAGE_BRANCHES.values())))
-# Which of the sandbox's Hetzner projects the runs in an environment may reach, and from where.
-ENVIRONMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "flow-nonprod": ("nonprod", ("development", "staging")),
-    "flow-prod": ("prod", ()),
-    "flow-demo": ("demo", ("development", "feature-demo/**")),
-}
+# Which of the sandbox's Hetzner projects the runs in an environment may reach.
+HETZNER_PROJECTS = {"flow-nonprod": "nonprod", "flow-prod": "prod", "flow-demo": "demo"}
 _SECONDS = 120
 
 
@@ -73,8 +69,8 @@ class SandboxTeam:
             application.edit(default_branch=BRANCHES[-1])
         for name in ("developer", "reviewer"):
             application.add_to_collaborators(name, "push")
-        self._let_runs_ask(application)
-        for name in ENVIRONMENTS:
+        run_environments.let_runs_ask(application)
+        for name in HETZNER_PROJECTS:
             self._environment(application, name)
 
     # -- parts -----------------------------------------------------------------
@@ -88,63 +84,23 @@ class SandboxTeam:
             owner, _, name = full_name.partition("/")
             return client.get_organization(owner).create_repo(name)
 
-    def _let_runs_ask(self, repository: Repository) -> None:
-        """Runs may open pull requests: what a hotfix brings comes back by itself."""
-        repository.requester.requestJsonAndCheck(
-            "PUT",
-            f"/repos/{repository.full_name}/actions/permissions/workflow",
-            input={
-                "default_workflow_permissions": "read",
-                "can_approve_pull_request_reviews": True,
-            },
-        )
-
     def _environment(self, repository: Repository, name: str) -> None:
-        """What a run needs to start. No stack owns it, so none can take it from another."""
-        project, branches = ENVIRONMENTS[name]
-        reviewer = self.client().get_user("reviewer").id
-        address = f"/repos/{repository.full_name}/environments/{name}"
-        body: dict[str, Any] = {
-            "deployment_branch_policy": {
-                "protected_branches": False,
-                "custom_branch_policies": True,
-            }
-        }
-        if name == "flow-prod":
-            body["reviewers"] = [{"type": "User", "id": reviewer}]
-        requester = self.client().requester
-        requester.requestJsonAndCheck("PUT", address, input=body)
-        _, had = requester.requestJsonAndCheck("GET", f"{address}/deployment-branch-policies")
-        known = {each["name"] for each in had["branch_policies"]}
-        kind = "tag" if name == "flow-prod" else "branch"
-        for pattern in branches or ("v*",):
-            if pattern not in known:
-                admitted = {"name": pattern, "type": kind}
-                requester.requestJsonAndCheck(
-                    "POST", f"{address}/deployment-branch-policies", input=admitted
-                )
-        environment = repository.get_environment(name)
-        registry = self._project.credentials["registry"]["pull"]
-        for key, value in {
-            "HCLOUD_TOKEN": self._project.credentials["projects"][project]["token"],
-            "PULUMI_CONFIG_PASSPHRASE": self._project.credentials["passphrase"],
-            "REGISTRY_PASSWORD": registry["password"],
-        }.items():
-            environment.create_secret(key, str(value))
-        self._variables(environment)
-
-    def _variables(self, environment: Any) -> None:
-        wanted = {
-            "REGISTRY_USERNAME": str(self._project.credentials["registry"]["pull"]["username"]),
-            "HCLOUD_ENDPOINT": str(self._project.credentials["endpoint"]),
-            "PULUMI_BACKEND_URL": self._project.environment()["PULUMI_BACKEND_URL"],
-        }
-        had = {each.name: each for each in environment.get_variables()}
-        for name, value in wanted.items():
-            if name not in had:
-                environment.create_variable(name, value)
-            elif had[name].value != value:
-                had[name].edit(value)
+        credentials = self._project.credentials
+        registry = credentials["registry"]["pull"]
+        contents = run_environments.Contents(
+            secrets={
+                "HCLOUD_TOKEN": str(credentials["projects"][HETZNER_PROJECTS[name]]["token"]),
+                "PULUMI_CONFIG_PASSPHRASE": str(credentials["passphrase"]),
+                "REGISTRY_PASSWORD": str(registry["password"]),
+            },
+            variables={
+                "HCLOUD_ENDPOINT": str(credentials["endpoint"]),
+                "PULUMI_BACKEND_URL": self._project.environment()["PULUMI_BACKEND_URL"],
+                "REGISTRY_USERNAME": str(registry["username"]),
+            },
+            reviewers=[self.client().get_user("reviewer").id] if name == "flow-prod" else [],
+        )
+        run_environments.ensure(repository, name, contents)
 
     def _write_runner(self) -> None:
         """What a runner of this team's own would have: where Python is, whom it trusts."""

@@ -1,0 +1,83 @@
+"""What a workflow run needs to start, in environments of the application's repository.
+
+No stack owns these: removing a stage never takes from another run what it needs. Production's
+waits for its reviewers, and each admits only the branches or tags whose runs may have it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from github.Environment import Environment
+from github.Repository import Repository
+
+from components import naming
+
+DEVELOPMENT = naming.STAGE_BRANCHES["dev"]
+RELEASES = "v*"
+# Environment → (stages whose runs use it, branches it admits; none: tags of releases).
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "flow-nonprod": (DEVELOPMENT, naming.STAGE_BRANCHES["staging"]),
+    "flow-prod": (),
+    # A branch's deletion and the nightly run are runs of the default branch.
+    "flow-demo": (DEVELOPMENT, f"{naming.DEMO_BRANCH}**"),
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one environment holds. An empty value is not set, and leaves what is there."""
+
+    secrets: Mapping[str, str] = field(repr=False)
+    variables: Mapping[str, str]
+    reviewers: Sequence[int] = ()
+    """Ids of people any of whom may agree to a run; for production."""
+
+
+def ensure(repository: Repository, name: str, contents: Contents) -> Environment:
+    """Make the environment as it has to be; safe to repeat. Raises GithubException."""
+    address = f"/repos/{repository.full_name}/environments/{name}"
+    body: dict[str, Any] = {
+        "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True}
+    }
+    if contents.reviewers:
+        body["reviewers"] = [{"type": "User", "id": each} for each in contents.reviewers]
+    requester = repository.requester
+    requester.requestJsonAndCheck("PUT", address, input=body)
+    _admit(repository, address, ENVIRONMENTS[name])
+    environment = repository.get_environment(name)
+    for key, value in contents.secrets.items():
+        if value:
+            environment.create_secret(key, value)
+    had = {each.name: each for each in environment.get_variables()}
+    for key, value in contents.variables.items():
+        if not value:
+            continue
+        if key not in had:
+            environment.create_variable(key, value)
+        elif had[key].value != value:
+            had[key].edit(value)
+    return environment
+
+
+def _admit(repository: Repository, address: str, branches: Sequence[str]) -> None:
+    policies = f"{address}/deployment-branch-policies"
+    _, had = repository.requester.requestJsonAndCheck("GET", policies)
+    known = {each["name"] for each in had["branch_policies"]}
+    kind = "branch" if branches else "tag"
+    for pattern in branches or (RELEASES,):
+        if pattern not in known:
+            repository.requester.requestJsonAndCheck(
+                "POST", policies, input={"name": pattern, "type": kind}
+            )
+
+
+def let_runs_ask(repository: Repository) -> None:
+    """Runs may open pull requests: what a hotfix brings comes back by itself."""
+    repository.requester.requestJsonAndCheck(
+        "PUT",
+        f"/repos/{repository.full_name}/actions/permissions/workflow",
+        input={"default_workflow_permissions": "read", "can_approve_pull_request_reviews": True},
+    )
