@@ -328,3 +328,35 @@ after: {needs: deploy, runs-on: x, steps: [{run: 'true'}]}}}
     world.command(run, "review", environments=["prod"], state="rejected", comment="not today")
     assert world.conclusions(run) == {"deploy": "failure", "after": "skipped"}
     assert "rejected by reviewer. not today" in world.log(run, "deploy")
+
+
+def test_an_action_of_the_repository_itself_is_used_from_the_workspace(world: World) -> None:
+    fieldwork = world.repository()
+    action = """
+inputs: {who: {default: nobody}}
+runs:
+  using: composite
+  steps: [{shell: bash, run: 'echo "hello ${{ inputs.who }} from ${GITHUB_ACTION_PATH##*/}"'}]
+"""
+    text = """
+on: push
+jobs:
+  a:
+    runs-on: x
+    steps:
+      - uses: actions/checkout@v4
+      - uses: ./tools/greet
+        with: {who: world}
+"""
+    world.push(fieldwork, {"tools/greet/action.yml": action, WORKFLOW: text})
+    run = world.run(fieldwork)
+    assert "hello world from greet" in world.log(run, "a")
+
+
+def test_an_action_that_is_not_there_fails_the_job_and_says_which(world: World) -> None:
+    fieldwork = world.repository()
+    text = "{on: push, jobs: {a: {runs-on: x, steps: [{uses: nobody/nothing@v1}]}}}"
+    world.push(fieldwork, {WORKFLOW: text})
+    run = world.run(fieldwork)
+    assert run["conclusion"] == "failure"
+    assert "Unable to resolve nobody/nothing@v1, repository not found" in world.log(run, "a")

@@ -105,8 +105,15 @@ def test_of_more_jobs_than_runners_some_wait(world: World) -> None:
         return [job["status"] for job in found]
 
     until(lambda: now() == ["in_progress", "in_progress", "queued"])
+    world.push(fieldwork, {"x": "1"})
+    other = until(lambda: world.hub.store.all("run")[1:])[0]
+    until(lambda: now()[3:] == ["queued"] * 3)
+    # One that has no runner yet is cancelled without waiting for one.
+    world.command(other, "cancel")
+    until(lambda: statuses(world, fieldwork) == ["in_progress", "cancelled"])
     (world.folder / "go").touch()
-    assert world.run(fieldwork)["conclusion"] == "success"
+    world.settle()
+    assert statuses(world, fieldwork) == ["success", "cancelled"]
 
 
 def test_a_forks_pull_request_gets_no_secret_and_a_token_that_only_reads(world: World) -> None:

@@ -1,6 +1,7 @@
 """A run's jobs in memory: workflow files with those they call, and what became of each job."""
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,10 +186,15 @@ class Leaf:
     stop: Stop = field(default_factory=Stop)
     holders: list[Holder] = field(default_factory=list)
     environment: str = ""
-    begun: bool = False
+    future: Future[None] | None = None
     done: bool = False
     result: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it is with a runner, or in the line for one."""
+        return self.future is not None
 
 
 def outcome(results: list[str]) -> str:

@@ -10,14 +10,14 @@ import io
 import secrets
 import time
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from html import escape
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from sandbox.github import html
 from sandbox.github.actions import records
 from sandbox.github.actions.jobs import log_of
 from sandbox.github.hub import Hub
@@ -30,15 +30,6 @@ _SIGNS = {
     "success": "✓", "failure": "✗", "startup_failure": "✗", "cancelled": "⊘", "skipped": "–",
     "in_progress": "●", "waiting": "⏸", "queued": "○", "pending": "○",
 }  # fmt: skip
-_STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 68rem; padding: 0 1rem }
-table { border-collapse: collapse; width: 100% }
-td, th { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #8884 }
-pre { font: 13px/1.45 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere }
-.success { color: #1a7f37 } .failure, .startup_failure { color: #cf222e }
-.cancelled, .skipped { color: #777 } .in_progress, .waiting, .queued, .pending { color: #9a6700 }
-"""
 
 
 def log_address(hub: Hub, kind: str, number: int) -> str:
@@ -79,12 +70,14 @@ def routes(hub: Hub) -> list[Route]:
             f"<td>{run['created_at']}</td></tr>"
             for run in found
         )
-        return _page(f"Runs of {full_name}", ["<table>", *rows, "</table>"], _moving(found))
+        return html.page(
+            f"Runs of {full_name}", ["<table>", *rows, "</table>"], moving=_moving(found)
+        )
 
     def run(request: Request) -> Response:
         record = hub.store.get("run", request.path_params["run_id"], _name(request))
         if record is None:
-            return _nothing()
+            return html.nothing()
         jobs = records.jobs(hub, record)
         rows = (
             f"<tr><td>{_mark(job)}</td><td><a href='{escape(records.job_url(hub, job))}'>"
@@ -104,12 +97,12 @@ def routes(hub: Hub) -> list[Route]:
             *rows,
             f"</table><p><a href='{escape(hub.url)}/{_name(request)}/actions'>all runs</a></p>",
         ]
-        return _page(record["display_title"], body, _moving([record]))
+        return html.page(record["display_title"], body, moving=_moving([record]))
 
     def job(request: Request) -> Response:
         record = hub.store.get("job", request.path_params["job_id"], _name(request))
         if record is None:
-            return _nothing()
+            return html.nothing()
         steps = (
             f"<tr><td>{_mark(step)}</td><td>{escape(step['name'])}</td></tr>"
             for step in record["steps"]
@@ -121,22 +114,17 @@ def routes(hub: Hub) -> list[Route]:
             f"</table><pre>{escape(_text(hub, record))}</pre>",
             f"<p><a href='{escape(above)}'>the run</a></p>",
         ]
-        return _page(record["name"], body, _moving([record]))
+        return html.page(record["name"], body, moving=_moving([record]))
 
     under = "/{owner}/{repo}/actions"
     return [
-        Route("/_logs/{kind}/{number:int}", _off_the_loop(log), methods=["GET"]),
-        Route(under, _off_the_loop(runs), methods=["GET"]),
-        Route(under + "/runs/{run_id:int}", _off_the_loop(run), methods=["GET"]),
-        Route(under + "/runs/{run_id:int}/job/{job_id:int}", _off_the_loop(job), methods=["GET"]),
+        Route("/_logs/{kind}/{number:int}", html.off_the_loop(log), methods=["GET"]),
+        Route(under, html.off_the_loop(runs), methods=["GET"]),
+        Route(under + "/runs/{run_id:int}", html.off_the_loop(run), methods=["GET"]),
+        Route(
+            under + "/runs/{run_id:int}/job/{job_id:int}", html.off_the_loop(job), methods=["GET"]
+        ),
     ]
-
-
-def _off_the_loop(work: Callable[[Request], Response]) -> Callable[[Request], object]:
-    async def endpoint(request: Request) -> Response:
-        return await run_in_threadpool(work, request)
-
-    return endpoint
 
 
 def _name(request: Request) -> str:
@@ -177,18 +165,3 @@ def _link(hub: Hub, job: Record) -> str:
 
 def _moving(found: Iterable[Record]) -> bool:
     return any(record["status"] != records.DONE for record in found)
-
-
-def _page(title: str, body: Iterable[str], moving: bool) -> Response:
-    refresh = "<meta http-equiv=refresh content=2>" if moving else ""
-    return HTMLResponse(
-        f"<!doctype html><html lang=en><meta charset=utf-8>{refresh}"
-        "<meta name=viewport content='width=device-width'>"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style><h1>{escape(title)}</h1>"
-        + "\n".join(body),
-        headers={"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"},
-    )
-
-
-def _nothing() -> Response:
-    return HTMLResponse("<!doctype html><title>404</title><h1>Not Found</h1>", 404)

@@ -127,13 +127,14 @@ class Runner:
                 )
                 journal.follow(work.name)
                 conclusion = self._run(work, folder, journal, mark, stop, minutes)
+                outputs = act_files.read_outputs(folder)
+                address = outputs.pop(act_files.ADDRESS, "")
+                told = {name: value for name, value in outputs.items() if not masker.hides(value)}
+                for name in outputs.keys() - told.keys():
+                    journal.line(f"##[warning]Skip output '{name}' since it may contain secret.")
                 journal.finish(conclusion)
-            outputs = act_files.read_outputs(folder)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        address = outputs.pop(act_files.ADDRESS, "")
-        # As on GitHub: an output with a secret in it goes nowhere.
-        told = {name: value for name, value in outputs.items() if not masker.hides(value)}
         return Result(conclusion, told, address)
 
     def _run(

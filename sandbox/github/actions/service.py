@@ -15,7 +15,7 @@ from sandbox.github.actions.execution import Execution
 from sandbox.github.actions.expressions import Expressions, Program
 from sandbox.github.actions.graph import Loaded, load
 from sandbox.github.actions.intake import Intake
-from sandbox.github.actions.jobs import JobLives
+from sandbox.github.actions.jobs import SHUTDOWN, JobLives
 from sandbox.github.actions.runner import Runner, settings
 from sandbox.github.actions.schedules import Schedules
 from sandbox.github.actions.uses import FileAt
@@ -201,7 +201,10 @@ class Actions:
             if run["status"] == records.DONE:
                 continue
             jobs = records.jobs(self._hub, run)
-            if any(job["status"] == "in_progress" for job in jobs):
+            if any(
+                job["status"] == "in_progress" or job["conclusion"] in ("failure", "cancelled")
+                for job in jobs
+            ):
                 self._give_up(run, jobs)
                 continue
             kept = {job["key"]: job for job in jobs if job["conclusion"] == "success"}
@@ -210,12 +213,11 @@ class Actions:
             self._begin(run, kept)
 
     def _give_up(self, run: Record, jobs: list[Record]) -> None:
-        reason = "The runner has received a shutdown signal: the sandbox's GitHub was stopped."
         for job in jobs:
             if job["status"] != records.DONE:
-                self._jobs.abandon(job, reason)
+                self._jobs.abandon(job, SHUTDOWN)
         self._hub.store.change(
-            "run", run["id"], status=records.DONE, conclusion="cancelled", error=reason,
+            "run", run["id"], status=records.DONE, conclusion="cancelled", error=SHUTDOWN,
             updated_at=self._hub.now(),
         )  # fmt: skip
 
