@@ -13,11 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.github import control, spec
-from sandbox.github.actions import Actions, pages
+from sandbox.github import control, pages, spec
+from sandbox.github.actions import Actions
+from sandbox.github.actions import pages as run_pages
 from sandbox.github.errors import not_found
 from sandbox.github.gateway import PREFIX, Gateway
 from sandbox.github.git_http import GitHttp
+from sandbox.github.graphql import Graphql
 from sandbox.github.hub import Hub
 from sandbox.github.routing import Endpoint, collect
 from sandbox.openapi import Violations
@@ -40,6 +42,8 @@ def create_app(store: Store, folder: Path, url: str, *, validate: bool = False) 
             *control.routes(hub),
             *(_route(gateway, endpoint) for endpoint in collect()),
             Route(PREFIX + "/{rest:path}", _unknown_path, methods=_METHODS),
+            Route("/api/graphql", Graphql(hub).answer, methods=["POST"]),
+            *run_pages.routes(hub),
             *pages.routes(hub),
             Route("/{owner}/{repo}/info/refs", git.references, methods=["GET"]),
             Route("/{owner}/{repo}/{service}", git.exchange, methods=["POST"]),
