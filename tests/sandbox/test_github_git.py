@@ -177,3 +177,27 @@ def test_a_token_without_leave_changes_no_workflow(
     robot.git("pull", "--quiet", "origin", "main")
     robot.commit("x", "z")
     robot.git("push", "--quiet", "origin", "HEAD:main")
+
+
+def test_a_pull_request_follows_pushes_and_can_be_fetched_by_its_number(
+    served: Served, work: Clone
+) -> None:
+    work.commit("feature.py", "1\n")
+    work.git("push", "--quiet", "origin", "HEAD:feature")
+    repo = served.client("developer").get_repo(FULL_NAME)
+    repo.create_pull(base="main", head="feature", title="Feature", body="")
+    served.told()
+    work.commit("feature.py", "2\n")
+    work.git("push", "--quiet", "origin", "HEAD:feature")
+    assert served.told() == ["push refs/heads/feature", "pull_request refs/pull/1/merge"]
+    other = clone(served, work.folder.parent, "reviewer")
+    other.git("fetch", "--quiet", "origin", "refs/pull/1/head:head", "refs/pull/1/merge:merged")
+    assert other.git("show", "head:feature.py") == "2"
+    assert other.git("rev-parse", "merged^2") == repo.get_pull(1).head.sha
+    work.commit("feature.py", "3\n")
+    assert "403" in work.refused("push", "origin", "HEAD:refs/pull/1/head")
+    served.repo.get_pull(1).merge(merge_method="squash")
+    work.git("fetch", "--quiet", "origin")
+    assert work.git("show", "origin/main:feature.py") == "2"
+    work.git("push", "--quiet", "origin", ":feature")
+    assert repo.get_pull(1).merged
