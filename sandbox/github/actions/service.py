@@ -191,9 +191,11 @@ class Actions:
     def _tick(self) -> None:
         for event in self._schedules.due():
             self._event(event)
-        for execution in list(self._running.values()):
-            for leaf in list(execution.leaves.values()):
-                self._jobs.look(execution, leaf)
+        self._running = {n: e for n, e in self._running.items() if not e.finished}
+        for execution in self._running.values():
+            for leaf in execution.leaves.values():
+                if not leaf.done and not leaf.begun:
+                    self._jobs.look(execution, leaf)
 
     def _resume(self) -> None:
         """Runs of an earlier process: what ran is over, what waited waits again."""
