@@ -369,3 +369,60 @@ def test_a_kept_date_that_has_passed_is_forgotten_and_a_stage_keeps_none() -> No
     assert settings.recall(parse("feature-demo-x"), {"until": NOW - 1}, NOW).until is None
     found = settings.recall(parse("staging"), {"until": NOW + DAY, "branch": "x"}, NOW)
     assert (found.until, found.branch) == (None, "staging")
+
+
+# -- GitHub ------------------------------------------------------------------------------------
+
+
+GITHUB_TOKEN = "ghp_hush"
+
+
+def with_github(token: str | None = GITHUB_TOKEN, **values: str) -> settings.Settings:
+    return settings.parse(
+        project=PROJECT,
+        stack="staging",
+        values={**GOOD, "githubRepository": "example-org/field.work", **values},
+        secret_names=set(),
+        hcloud_token="t",
+        hcloud_endpoint=settings.HETZNER_API,
+        github_token=token,
+        github_url="https://github.example.org/",
+        now=NOW,
+    )
+
+
+def test_a_stage_has_a_part_at_github_only_where_a_repository_is_named() -> None:
+    found = with_github(githubReviewers='["ada", "example-org/release"]').github
+    assert found is not None
+    assert (found.owner, found.repository) == ("example-org", "field.work")
+    assert found.reviewers == ("ada", "example-org/release")
+    assert found.url == "https://github.example.org"
+    assert "ghp_hush" not in repr(found)
+    assert with_github(token=None, githubRepository="").github is None
+
+
+def test_a_repository_without_a_token_is_a_mistake_that_says_where_to_put_one() -> None:
+    with pytest.raises(settings.SettingsError) as caught:
+        with_github(token=None)
+    (found,) = caught.value.mistakes
+    assert "there is no GitHub token" in found
+    assert "FLOW_GITHUB_TOKEN" in found
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("githubRepository", "fieldwork"),
+        ("githubRepository", "https://github.com/example-org/fieldwork"),
+        ("githubReviewers", '["a b"]'),
+        ("githubReviewers", '["a", "b", "c", "d", "e", "f", "g"]'),
+        ("githubReviews", "11"),
+        ("githubChecks", '[""]'),
+    ],
+)
+def test_what_github_would_refuse_is_a_mistake_with_a_remedy(key: str, value: str) -> None:
+    with pytest.raises(settings.SettingsError) as caught:
+        with_github(**{key: value})
+    (found,) = caught.value.mistakes
+    assert found.startswith(f"{PROJECT}:{key}")
+    assert REMEDIES[key] in found
