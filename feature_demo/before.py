@@ -33,6 +33,9 @@ FOLDERS: Final = {
     "/root/.step": "caddy",  # of its library for certificates, when it hashes a password
     "/run/containerd": "docker.io",
     "/run/docker": "docker.io",
+    "/var/lib/caddy/.config": "caddy",
+    "/var/lib/caddy/.local": "caddy",  # certificates
+    "/var/lib/caddy/.step": "caddy",
     "/var/lib/caddy": "caddy",
     "/var/lib/containerd": "docker.io",
     "/var/lib/docker": "docker.io",

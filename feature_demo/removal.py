@@ -18,7 +18,7 @@ from feature_demo.before import Before
 from feature_demo.demo import BUILT
 from feature_demo.install import COMMAND
 from feature_demo.words import DemoError, Say
-from remote.server.agent.commands import Commands
+from remote.server.agent.commands import Commands, Ended
 from remote.server.agent.machine import Machine
 from remote.server.agent.releases import Store
 
@@ -217,7 +217,13 @@ class Removal:
         # An installation that was cut short leaves some half configured.
         self._run("dpkg", "--configure", "-a", seconds=600)
         if torn := sorted(ours & set(snapshots.torn())):
-            self._run("dpkg", "--purge", "--force-remove-reinstreq", "--force-depends", *torn)
+            # Whole again first: of half a package dpkg does not know the files.
+            self._apt("--reinstall", "install", *torn)
+            if still := sorted(set(torn) & set(snapshots.torn())):
+                self._run("dpkg", "--purge", "--force-remove-reinstreq", "--force-depends", *still)
+            # What they depend on came along.
+            snapshots.count(self._before, is_whole=False)
+            self._added |= set(self._before.added["packages"])
             ours = self._added & set(snapshots.packages())
         quick = ("-o", "APT::AutoRemove::RecommendsImportant=false",
                  "-o", "APT::AutoRemove::SuggestsImportant=false")  # fmt: skip
@@ -237,16 +243,19 @@ class Removal:
         if not going:
             return
         self._say(f"removing {len(going)} packages")
-        ended = self._commands.run(
-            ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=240", "purge", *going],
-            seconds=900,
-            environment={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
-        )
+        ended = self._apt("purge", *going)
         if not ended.ok:
             raise DemoError(
                 f"apt-get could not remove the packages: {ended.last()[:300]}",
                 "run `dpkg --configure -a`, then `feature-demo.sh remove` again",
             )
+
+    def _apt(self, *words: str) -> Ended:
+        return self._commands.run(
+            ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=240", *words],
+            seconds=900,
+            environment={"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+        )
 
     def _files(self, data: list[str]) -> None:
         for name in data:

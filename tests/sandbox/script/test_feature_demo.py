@@ -220,6 +220,7 @@ def test_docker_and_caddy_that_were_there_before_stay_as_they_were(
         "systemctl start docker && docker volume create theirs && docker network create theirs"
     )
     host.run("tar -c -C /usr/bin true | docker import - theirs:1 && mkdir -p /data/theirs")
+    host.run("docker run --name theirs theirs:1 /true || true")
     repository.push(BRANCH, "one")
     before = listing(host) | docker_objects(host)
     ended = person.calls(flags(person, repository))
