@@ -49,10 +49,13 @@ class Step:
 
 def between(repository: Repository, base: str, head: str) -> list[Change]:
     """What `head` has and `base` has not, newest first: pull requests, else plain commits."""
-    commits = list(reversed(list(repository.compare(base, head).commits)))
-    messages = [each.commit.message for each in commits]
+    return _changes(repository, list(reversed(list(repository.compare(base, head).commits))))
+
+
+def _changes(repository: Repository, commits: list[Commit]) -> list[Change]:
+    """The pull requests that commits came by, newest first; the plain commits where none did."""
     found: list[Change] = []
-    for number in changes.numbers(messages):
+    for number in changes.numbers([each.commit.message for each in commits]):
         try:
             pull = repository.get_pull(number)
         except UnknownObjectException:
@@ -70,14 +73,11 @@ def between(repository: Repository, base: str, head: str) -> list[Change]:
                 pull.merge_commit_sha or "",
             )
         )
-    if found:
-        return found
-    return [
-        Change(each.commit.message.splitlines()[0], author=each.author.login if each.author else "",
-               sha=each.sha)
+    return found or [
+        Change(each.commit.message.splitlines()[0], sha=each.sha)
         for each in commits[:_MOST]
         if len(each.parents) < 2
-    ]  # fmt: skip
+    ]
 
 
 def promote_staging(repository: Repository, today: datetime.date, *, dry_run: bool = False) -> Step:
@@ -166,12 +166,7 @@ def release(
 
 
 def _first(repository: Repository, head: str) -> list[Change]:
-    commits: list[Commit] = list(itertools.islice(repository.get_commits(sha=head), _MOST))
-    return [
-        Change(each.commit.message.splitlines()[0], sha=each.sha)
-        for each in commits
-        if len(each.parents) < 2
-    ]
+    return _changes(repository, list(itertools.islice(repository.get_commits(sha=head), _MOST)))
 
 
 def start_hotfix(repository: Repository, name: str, base: str, *, dry_run: bool = False) -> Step:
