@@ -36,7 +36,15 @@ def destroy(project: Project, stack: str, stages: Stages) -> dict[str, Any]:
 
 
 def check(stack: str, found: state.State) -> None:
-    """Raises FlowError for what is protected."""
+    """Raises FlowError for what is protected, and where the token for GitHub is missing."""
+    if found.github and not (found.github.get("token") or _github_token()):
+        # To nobody GitHub says of a private repository that there is none, and the provider
+        # takes that for gone: the environment would stay, and its secrets with it.
+        raise FlowError(
+            f"{stack} has an environment at GitHub, and there is no token to remove it with. "
+            "Nothing was changed",
+            "export GITHUB_TOKEN (in a workflow: the secret FLOW_GITHUB_TOKEN)",
+        )
     if naming.stage_of_stack(stack) == "demo" or found.empty:
         return
     if found.outputs.get("protected") is True:
@@ -46,6 +54,10 @@ def check(stack: str, found: state.State) -> None:
             f"to lose them on purpose: pulumi config set protected false -s {stack}, "
             f"flow deploy {stack}, flow destroy {stack}",
         )
+
+
+def _github_token() -> str:
+    return os.environ.get("FLOW_GITHUB_TOKEN") or os.environ.get("GITHUB_TOKEN") or ""
 
 
 def verify(project: Project, stack: str, before: state.State) -> str:

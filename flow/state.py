@@ -11,6 +11,7 @@ from typing import Any
 _SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (the engine's mark of a special value)
 _STACK = "pulumi:pulumi:Stack"
 _PROVIDER = "pulumi:providers:hcloud"
+_GITHUB = "pulumi:providers:github"
 _HETZNER = "hcloud:index/"
 _COMMAND = "command:local:Command"
 _ENVIRONMENT = "deployment-flow:index:Environment"
@@ -38,6 +39,8 @@ class State:
     """When the oldest of it was made, in seconds since 1970."""
     deployed: int | None = None
     """When a release was last handed over."""
+    github: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Inputs of the GitHub provider, where the stack has a part at GitHub."""
 
     @property
     def empty(self) -> bool:
@@ -58,6 +61,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
     """A State from the engine's export (its `deployment`)."""
     outputs: Mapping[str, Any] = {}
     provider: Mapping[str, Any] = {}
+    github: Mapping[str, Any] = {}
     release: Mapping[str, Any] = {}
     found = []
     created: list[int] = []
@@ -76,11 +80,14 @@ def parse(deployment: Mapping[str, Any]) -> State:
             release = values.get("release") or {}
         elif kind == _PROVIDER:
             provider = _clear(resource.get("inputs") or {})
+        elif kind == _GITHUB:
+            github = _clear(resource.get("inputs") or {})
         elif kind.startswith(_HETZNER):
             found.append(Held(kind.rpartition(":")[2], {**values, "id": resource.get("id")}))
         elif kind == _COMMAND and str(resource.get("urn")).endswith("-release"):
             deployed = _seconds(resource.get("modified"))
-    return State(outputs, tuple(found), provider, release, min(created, default=None), deployed)
+    first = min(created, default=None)
+    return State(outputs, tuple(found), provider, release, first, deployed, github)
 
 
 def _seconds(when: Any) -> int | None:
