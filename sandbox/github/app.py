@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.github import control, pages, spec
+from sandbox.github import archives, control, pages, spec
 from sandbox.github.actions import Actions
 from sandbox.github.actions import pages as run_pages
 from sandbox.github.errors import not_found
@@ -44,6 +44,7 @@ def create_app(store: Store, folder: Path, url: str, *, validate: bool = False) 
             Route(PREFIX + "/{rest:path}", _unknown_path, methods=_METHODS),
             Route("/api/graphql", Graphql(hub).answer, methods=["POST"]),
             *run_pages.routes(hub),
+            *archives.routes(hub),
             *pages.routes(hub),
             Route("/{owner}/{repo}/info/refs", git.references, methods=["GET"]),
             Route("/{owner}/{repo}/{service}", git.exchange, methods=["POST"]),

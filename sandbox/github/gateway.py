@@ -1,14 +1,15 @@
 """From an HTTP request to a resource's handler and back.
 
 In this order: what is set to go wrong, whose token it is, which repository the path names and
-whether the caller may, and then the handler, in one transaction of the store and away from the
-event loop. Workflows are told of what happened once the transaction is written.
+whether the caller may, and then the handler, away from the event loop; one that writes in one
+transaction of the store. Workflows are told of what happened once the transaction is written.
 """
 
 import asyncio
 import datetime
 import hashlib
 import json
+from contextlib import nullcontext
 from typing import Any
 from urllib.parse import unquote
 
@@ -103,7 +104,9 @@ class Gateway:
         return response
 
     def _work(self, call: Call, endpoint: Endpoint) -> Answer:
-        with self._hub.store.transaction():
+        # What only reads need not wait for what writes, nor keep it waiting.
+        reads = endpoint.method == "GET"
+        with nullcontext() if reads else self._hub.store.transaction():
             if {"owner", "repo"} <= call.params.keys():
                 call.found = self._hub.repository(call.params["owner"], call.params["repo"])
             elif "repository_id" in call.params:

@@ -1,9 +1,12 @@
 """Refs, branches, commits, contents and git's own objects, driven by PyGithub."""
 
 import datetime
+import io
+import tarfile
 from typing import Any
 
 import github
+import httpx
 import pytest
 from github import InputGitAuthor, InputGitTreeElement
 
@@ -184,6 +187,16 @@ def test_raw_answers_come_to_who_asks_for_them(served: Served, repo: Any) -> Non
     sha = {"Accept": "application/vnd.github.sha"}
     told = served.raw.get(f"{path}/commits/main", headers=sha).text
     assert told == repo.get_branch("main").commit.sha
+
+
+def test_the_files_of_a_commit_come_in_one_archive(served: Served, repo: Any) -> None:
+    address = repo.get_archive_link("tarball", "main")
+    packed = httpx.get(address, timeout=20).content
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        sha = repo.get_branch("main").commit.sha
+        assert f"example-org-fieldwork-{sha[:7]}/README.md" in archive.getnames()
+    assert httpx.get(repo.get_archive_link("zipball", "main"), timeout=20).content[:2] == b"PK"
+    assert httpx.get(address.replace("token=", "token=0"), timeout=20).status_code == 404
 
 
 def test_a_token_without_the_workflows_permission_writes_no_workflow(

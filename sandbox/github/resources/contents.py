@@ -6,7 +6,7 @@ import textwrap
 from typing import Any
 from urllib.parse import quote
 
-from sandbox.github import accounts, git_objects, ref_changes
+from sandbox.github import accounts, archives, git_objects, ref_changes
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, not_found, refused
 from sandbox.github.git import NONE, Git, Person
@@ -161,3 +161,24 @@ def _shape(call: Call, entry: Entry, path: str, ref: str) -> dict[str, Any]:
         "download_url": f"{html}/raw/{ref}/{quoted}" if kind == "file" else None,
         "_links": links,
     }
+
+
+@routes.get("/repos/{owner}/{repo}/tarball/{ref:path}", permission="contents:read")
+def tarball(call: Call) -> Answer:
+    """Where the files of a branch, tag or commit can be had as a tarball."""
+    return _archive(call, "tar.gz")
+
+
+@routes.get("/repos/{owner}/{repo}/zipball/{ref:path}", permission="contents:read")
+def zipball(call: Call) -> Answer:
+    """The same as a zip."""
+    return _archive(call, "zip")
+
+
+def _archive(call: Call, form: str) -> Answer:
+    git = call.hub.git(call.repository)
+    sha = git.resolve(call.params["ref"] or call.repository["default_branch"])
+    if sha is None:
+        raise not_found()
+    location = archives.address(call.hub, call.full_name, form, sha)
+    return Answer(status=302, headers={"location": location})
