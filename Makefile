@@ -47,7 +47,7 @@ lint: setup ## ruff, mypy --strict, and actionlint and zizmor over the workflows
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@set -- $(wildcard .github/workflows/*.yml); test $$# = 0 || .toolchain/bin/actionlint -shellcheck $(BIN)/shellcheck "$$@"
-	@set -- $(wildcard .github/workflows/*.yml action.yml); test $$# = 0 || $(BIN)/zizmor --quiet --offline "$$@"
+	@set -- $(wildcard .github/workflows/*.yml action/action.yml); test $$# = 0 || $(BIN)/zizmor --quiet --offline "$$@"
 
 .PHONY: script
 script: ## feature-demo.sh, for a demo on a server that exists (needs no set-up)
