@@ -360,3 +360,31 @@ def test_an_action_that_is_not_there_fails_the_job_and_says_which(world: World) 
     run = world.run(fieldwork)
     assert run["conclusion"] == "failure"
     assert "Unable to resolve nobody/nothing@v1, repository not found" in world.log(run, "a")
+
+
+def test_a_call_hands_on_the_secrets_it_lists_and_no_other(world: World) -> None:
+    fieldwork = world.repository()
+    world.secret(fieldwork, "KEY", "the-key")
+    world.secret(fieldwork, "OTHER", "the-other-key")
+    inner = """
+on: {workflow_call: {secrets: {NAMED: {required: true}, TOKEN: {}}}}
+jobs:
+  a:
+    runs-on: x
+    steps:
+      - run: echo "named ${#NAMED} other ${#OTHER} token ${#TOKEN} ${TOKEN:0:4}"
+        env:
+          NAMED: ${{ secrets.NAMED }}
+          OTHER: ${{ secrets.OTHER }}
+          TOKEN: ${{ secrets.TOKEN }}
+"""
+    text = """
+on: push
+jobs:
+  call:
+    uses: ./.github/workflows/inner.yml
+    secrets: {NAMED: "x-${{ secrets.KEY }}", TOKEN: "${{ secrets.GITHUB_TOKEN }}"}
+"""
+    world.push(fieldwork, {".github/workflows/inner.yml": inner, WORKFLOW: text})
+    run = world.run(fieldwork)
+    assert "named 9 other 0 token 44 ghs_" in world.log(run, "call / a")

@@ -1,5 +1,8 @@
 """One job with the real act: its log, outputs, environment, and how it ends when told to."""
 
+import os
+import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -9,7 +12,7 @@ import pytest
 
 from sandbox.github.actions.act_files import Needed, Work
 from sandbox.github.actions.runner import ACT, Result, Runner, Stop
-from sandbox.github.actions.step_processes import new_mark
+from sandbox.github.actions.step_processes import MARK, new_mark, sweep
 from sandbox.github.actions.workflow import parse
 
 pytestmark = pytest.mark.toolchain
@@ -242,3 +245,17 @@ def test_a_job_that_does_nothing_takes_little_time(bench: Bench) -> None:
         assert result.conclusion == "success"
         seconds.append(time.monotonic() - began)
     assert min(seconds) < 1.5
+
+
+def test_what_a_killed_github_left_behind_is_found_by_its_mark(bench: Bench) -> None:
+    mark = new_mark()
+    left = subprocess.Popen(["sleep", "60"], env={MARK: mark, "PATH": os.environ["PATH"]})
+    other = subprocess.Popen(["sleep", "60"], env={"PATH": os.environ["PATH"]})
+    try:
+        sweep(mark)
+        assert left.wait(10) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        for process in (left, other):
+            process.kill()
+            process.wait()

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Stands for the token of whichever job reads it, where a call hands its own on.
+TOKEN_OF_THE_JOB = "\x1fGITHUB_TOKEN\x1f"  # noqa: S105 - it is none
+
 
 def scope(execution: Execution, node: Node, known: Evaluation, title: str, suffix: str) -> Scope:
     """The file a job calls, with its inputs and secrets.
@@ -27,7 +30,9 @@ def scope(execution: Execution, node: Node, known: Evaluation, title: str, suffi
     inputs = {name: given.get(name, declared.default) for name, declared in event.inputs.items()}
     handed = around.secrets
     if node.job.secrets != "inherit":
-        filled = known.with_(secrets={**secrets(execution, around), "GITHUB_TOKEN": ""})
+        filled = known.with_(
+            secrets={**secrets(execution, around), "GITHUB_TOKEN": TOKEN_OF_THE_JOB}
+        )
         handed = {name: filled.text(value) for name, value in node.job.secrets.items()}
     return Scope(
         called,

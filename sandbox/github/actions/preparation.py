@@ -39,6 +39,8 @@ def work(execution: Execution, leaf: Leaf, token: str) -> tuple[Work, float]:
     node, run = leaf.node, execution.run
     minutes = float(known(execution, leaf).text(node.job.timeout_minutes))
     context = contexts.github(execution.hub, execution.repository, run, node.name)
+    found = calls.secrets(execution, node.scope, leaf.environment)
+    found["GITHUB_TOKEN"] = token
     prepared = Work(
         workflow=node.scope.loaded.workflow,
         title=run["name"],
@@ -51,8 +53,7 @@ def work(execution: Execution, leaf: Leaf, token: str) -> tuple[Work, float]:
         needs={need.name: Needed(need.result, need.outputs) for need in node.needs},
         matrix=leaf.matrix,
         secrets={
-            **calls.secrets(execution, node.scope, leaf.environment),
-            "GITHUB_TOKEN": token,
+            name: value.replace(calls.TOKEN_OF_THE_JOB, token) for name, value in found.items()
         },
         variables=environments.variables_of(
             execution.hub, execution.full_name, leaf.environment or None

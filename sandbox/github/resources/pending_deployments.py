@@ -23,7 +23,7 @@ def list_pending(call: Call) -> Answer:
     return Answer([_shape(call, each) for each in _pending(call)])
 
 
-@routes.post(_PATH, permission="deployments:write")
+@routes.post(_PATH, permission="deployments:write", role="read")
 def review(call: Call) -> Answer:
     """Agree to or refuse; only reviewers of the environment may."""
     ids, state = call.need("PendingDeployment", "environment_ids", "state")
