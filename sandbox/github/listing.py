@@ -27,7 +27,7 @@ def page(
     last = max(1, -(-len(found) // size))
     part = found[(number - 1) * size : number * size]
     shaped = [shape(entry) if shape else entry for entry in part]
-    links = {}
+    links: dict[str, int] = {}
     if number > 1:
         links |= {"prev": number - 1, "first": 1}
     if number < last:

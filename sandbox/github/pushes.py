@@ -5,6 +5,7 @@ the new commits (whether history is rewritten), its hook does, and the hook refu
 push is answered ref by ref.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from sandbox.github import pull_records, push_hook, rules
@@ -65,12 +66,20 @@ def may_change_workflows(caller: Caller) -> bool:
     return not caller.is_workflow and caller.permissions.get("workflows") == "write"
 
 
-def finish(hub: Hub, repository: Record, caller: Caller, before: dict[str, str]) -> None:
-    """Tell of what a push has changed: one event a ref."""
+def finish(
+    hub: Hub,
+    repository: Record,
+    caller: Caller,
+    before: dict[str, str],
+    asked: Collection[str] | None = None,
+) -> None:
+    """Tell of what a push has changed: one event a ref.
+
+    asked  the refs it was about: what moved meanwhile by other hands is told of by those
+    """
     after = hub.git(repository).refs("refs/")
-    changed = [
-        ref for ref in sorted(before.keys() | after.keys()) if before.get(ref) != after.get(ref)
-    ]
+    refs = sorted(before.keys() | after.keys()) if asked is None else sorted(set(asked))
+    changed = [ref for ref in refs if before.get(ref) != after.get(ref)]
     events: list[Event] = []
     with hub.store.transaction():
         for ref in changed:

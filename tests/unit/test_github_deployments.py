@@ -134,6 +134,8 @@ def test_statuses_of_a_commit_are_one_state_together(served: Served, sha: str) -
     assert served.raw.get(f"{commit}/status").json()["state"] == "success"
     listed = served.raw.get(f"{commit}/statuses").json()
     assert [s["state"] for s in listed] == ["success", "success", "failure"]
+    found = served.repo.get_commit(sha).get_statuses()
+    assert [status.context for status in found] == ["ci", "lint", "ci"]
     assert served.raw.post(path, json={"state": "fine"}).status_code == 422
     assert served.raw.get(f"/repos/{FULL_NAME}/commits/lost/status").status_code == 422
     assert {event.name for event in served.events} == {"status"}

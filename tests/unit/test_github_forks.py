@@ -16,6 +16,7 @@ def test_a_forks_pull_request_brings_its_commits(served: Served) -> None:
     fork = outsider.get_repo(FULL_NAME).create_fork()
     assert (fork.full_name, fork.fork, fork.owner.login) == ("outsider/fieldwork", True, "outsider")
     assert outsider.get_repo(FULL_NAME).create_fork().id == fork.id
+    assert [found.id for found in served.repo.get_forks()] == [fork.id]
     sha = push(served, "idea", who="outsider", full_name=fork.full_name)
     served.told()
     upstream = outsider.get_repo(FULL_NAME)

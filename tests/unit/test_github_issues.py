@@ -108,6 +108,7 @@ def test_comments_are_written_changed_and_dropped(served: Served) -> None:
     assert [c.body for c in issue.get_comments()] == ["Me, too."]
     assert served.repo.get_issue(1).comments == 1
     other = served.repo.get_issue(1).create_comment("Thanks.")
+    assert [c.id for c in served.repo.get_issues_comments()] == [comment.id, other.id]
     refused(403, outsider.get_issue(1).get_comment(other.id).edit, "Mine")
     served.repo.get_issue(1).get_comment(comment.id).delete()
     assert [c.body for c in issue.get_comments()] == ["Thanks."]

@@ -55,6 +55,8 @@ def test_a_release_makes_its_tag_and_is_told_of(served: Served) -> None:
     assert served.repo.get_latest_release().tag_name == "v1.0.0"
     assert served.repo.get_release("v1.0.0").id == made.id
     assert [release.id for release in served.repo.get_releases()] == [made.id]
+    assert served.repo.get_release(made.id).name == "One"
+    assert list(made.get_assets()) == []
 
 
 def test_an_existing_tag_stays_where_it_is(served: Served) -> None:

@@ -86,9 +86,14 @@ def test_a_review_can_wait_to_be_submitted(served: Served) -> None:
     assert waiting["state"] == "PENDING"
     assert "submitted_at" not in waiting
     assert served.raw.get(PATH).json() == []
+    dropped = mine.post(PATH, json={"body": "No"}).json()
+    assert mine.delete(f"{PATH}/{dropped['id']}").status_code == 200
+    assert served.raw.get(f"{PATH}/{dropped['id']}").status_code == 404
     done = mine.post(f"{PATH}/{waiting['id']}/events", json={"event": "APPROVE"}).json()
     assert (done["state"], done["body"]) == ("APPROVED", "Later")
     assert mine.delete(f"{PATH}/{waiting['id']}").status_code == 422
+    changed = mine.put(f"{PATH}/{waiting['id']}", json={"body": "Well done"}).json()
+    assert (changed["state"], changed["body"]) == ("APPROVED", "Well done")
 
 
 def test_lines_are_commented_with_a_review_or_alone(served: Served) -> None:
