@@ -103,9 +103,12 @@ def labels(hub: Hub, repository: Record) -> list[Record]:
     """The repository's labels; the first time somebody looks, GitHub's own are made."""
     known = f"labels of {repository['id']}"
     if not hub.store.setting(known):
-        hub.store.set_setting(known, True)
-        for name, (color, description) in DEFAULT_LABELS.items():
-            add_label(hub, repository, name, color, description, default=True)
+        with hub.store.transaction():
+            # Two may look for the first time at once.
+            fresh = DEFAULT_LABELS if not hub.store.setting(known) else {}
+            for name, (color, description) in fresh.items():
+                add_label(hub, repository, name, color, description, default=True)
+            hub.store.set_setting(known, True)
     return hub.store.all("label", repository["full_name"])
 
 

@@ -105,7 +105,9 @@ def list_of_commit(call: Call) -> Answer:
 @routes.get(_ONE, permission="pull_requests:read")
 def get(call: Call) -> Answer:
     """One, with whether it can be merged."""
-    return Answer(shown(call, found(call)))
+    # In one piece: a merge between two looks would show it closed, and not merged.
+    with call.store.transaction():
+        return Answer(shown(call, found(call)))
 
 
 @routes.patch(_ONE, permission="pull_requests:write", role="read")
