@@ -127,6 +127,7 @@ class _Asked:
     def all(self) -> Reviewers:
         repository = self._repository()
         self._permissions(repository)
+        self._plan()
         users: list[int] = []
         teams: list[int] = []
         for reviewer in self._wanted.reviewers:
@@ -188,6 +189,14 @@ class _Asked:
         self._may("GET", environment, "Actions", "read")
         self._may("DELETE", environment, "Administration", "read and write")
         self._may("DELETE", f"{environment}/secrets/NOTHING", "Environments", "read and write")
+
+    def _plan(self) -> None:
+        answer = self._client.get(f"/repos/{self._name}/rulesets")
+        if answer.status_code == httpx.codes.FORBIDDEN and "upgrade" in _message(answer).lower():
+            self._problems.append(
+                "the owner's plan has neither environments nor rules for a private repository "
+                f"(GitHub says: {_message(answer)})"
+            )
 
     def _may(self, method: str, path: str, permission: str, level: str) -> None:
         answer = self._client.request(method, path)

@@ -164,6 +164,12 @@ def test_reviewers_github_would_not_ask_are_named_together(hub: Hub, refused: Re
     assert "may not see the teams of hidden" in text
 
 
+def test_a_plan_without_rules_for_a_private_repository_is_named(hub: Hub, refused: Refused) -> None:
+    message = "Upgrade to GitHub Pro or make this repository public to enable this feature."
+    hub.give("GET", f"{REPOSITORY}/rulesets", 403, {"message": message})
+    assert f"(GitHub says: {message})" in refused()
+
+
 def test_an_archived_repository_is_named(hub: Hub, refused: Refused) -> None:
     hub.give("GET", REPOSITORY, 200, {**ADMIN, "archived": True})
     assert "archived" in refused()
