@@ -68,6 +68,12 @@ class Served:
         self.clients.append(made)
         return made
 
+    def signed(self) -> str:
+        """A web token that the app signs for itself."""
+        known = app_key()
+        auth = github.Auth.AppAuth(known["id"], known["private_key"])
+        return str(auth.token)
+
     @cached_property
     def repo(self) -> Any:
         """The repository `fieldwork`, with the maintainer's rights."""

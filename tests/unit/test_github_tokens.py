@@ -111,8 +111,7 @@ def test_an_app_signs_for_a_token_whose_pushes_start_workflows(served: Served) -
 def test_an_apps_token_can_be_for_one_repository(served: Served) -> None:
     other = served.client().get_organization(ORGANIZATION).create_repo("other", private=True)
     number = app_key()["installation_id"]
-    signed = github.Auth.AppAuth(app_key()["id"], app_key()["private_key"])
-    asking = served.http(token=signed.token)
+    asking = served.http(token=served.signed())
     path = f"/app/installations/{number}/access_tokens"
     made = asking.post(path, json={"repositories": ["other"]}).json()
     assert made["repository_selection"] == "selected"
