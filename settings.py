@@ -110,13 +110,14 @@ def _given_host(stack: str) -> dict[str, str]:
     try:
         found = given_hosts.settings_of(os.environ.get(given_hosts.VARIABLE, ""), stack)
     except ValueError as error:
-        raise SettingsError(stack, [f"{error}; correct the variable"]) from None
+        raise SettingsError(stack, [f"{error}. Next: correct that variable (flow-demo)"]) from None
     if not found:
         return {}
     if not (key := os.environ.get(given_hosts.KEY)):
         mistake = (
             f"{given_hosts.VARIABLE} names {found['host']} for this demo, and {given_hosts.KEY} is "
-            "not set; make the private key that opens it a secret of the environment flow-demo"
+            "not set. Next: make the private key that opens it a secret of the environment "
+            f"flow-demo (gh secret set {given_hosts.KEY} --env flow-demo < key)"
         )
         raise SettingsError(stack, [mistake])
     return {**found, "hostSshKey": key}
