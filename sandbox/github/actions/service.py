@@ -159,6 +159,8 @@ class Actions:
                 execution.cancel(
                     f"The run was canceled by @{event.actor}.", force=event.action == "force-cancel"
                 )
+            elif run := self._hub.store.get("run", told["run"]):
+                self._give_up(run, records.jobs(self._hub, run))
         elif event.action == "review" and execution is not None:
             for leaf in list(execution.leaves.values()):
                 if leaf.environment.lower() in told["environments"]:
@@ -215,6 +217,9 @@ class Actions:
             self._begin(run, kept)
 
     def _give_up(self, run: Record, jobs: list[Record]) -> None:
+        """Close the record of a run that nothing keeps going any more."""
+        if run["status"] == records.DONE:
+            return
         for job in jobs:
             if job["status"] != records.DONE:
                 self._jobs.abandon(job, SHUTDOWN)
@@ -224,6 +229,9 @@ class Actions:
         )  # fmt: skip
 
     def _forget(self, job: Record) -> None:
+        for status in self._hub.store.all("deployment_status", job["project"]):
+            if status["deployment"] == job["deployment"]:
+                self._hub.store.remove("deployment_status", status["id"])
         for kind, name in (("job", "id"), ("check_run", "check_run"), ("deployment", "deployment")):
             if job.get(name):
                 self._hub.store.remove(kind, job[name])
