@@ -12,8 +12,10 @@ from typing import Any
 
 from components import naming
 from flow import state
+from flow.engine import OnLine
 from flow.errors import FlowError
 from flow.project import Project
+from flow.stacks import NoStackError, Result, Stacks
 from flow.stages import Stages
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -70,14 +72,22 @@ def deploy(project: Project, wish: Wish, stages: Stages) -> Deployed:
     made, empty.
     """
     started = time.monotonic()
-    if naming.stage_of_stack(wish.stack) == "demo":
-        project.stacks.create(wish.stack)
     told = f"version {wish.version}" if wish.version else "what runs, else the branch's newest"
     with stages.stage(f"{wish.stack}: deploy {told}") as stage:
-        done = project.stacks.up(wish.stack, stage.note, settings=wish.settings())
+        done = _up(project.stacks, wish, stage.note)
         found = state.parse(project.stacks.state(wish.stack))
         stage.result = told_changes(done.changes)
     return _deployed(wish.stack, found, time.monotonic() - started, done.changes)
+
+
+def _up(stacks: Stacks, wish: Wish, note: OnLine) -> Result:
+    try:
+        return stacks.up(wish.stack, note, settings=wish.settings())
+    except NoStackError:
+        if naming.stage_of_stack(wish.stack) != "demo":
+            raise
+    stacks.create(wish.stack)
+    return stacks.up(wish.stack, note, settings=wish.settings())
 
 
 def preview(project: Project, wish: Wish, stages: Stages) -> dict[str, Any]:

@@ -1,0 +1,202 @@
+"""A demo by `flow` alone, from its branch to gone, as a runner without the stack's file does it."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pyrage
+import pytest
+
+from flow import reaping
+from flow.labelled import Cloud
+from flow.looking import look
+from flow.project import Project
+from flow.stages import Stages
+from tests.flow.commands import Flow
+from tests.flow.team import Team
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(900)]
+# Its stack's name does not tell it: it has to be kept.
+BRANCH = "feature-demo/Mapping Party"
+DAY = 86400
+
+
+@pytest.fixture(scope="module")
+def flow(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    """`flow` for this module's team."""
+    return Flow(team, tmp_path_factory.mktemp("flow"))
+
+
+@pytest.fixture(scope="module")
+def stack(flow: Flow) -> str:
+    """The demo, deployed with a last day, and its stack's file gone as on the next runner."""
+    flow.json("build", "--version", "1.0.0", "--branch", BRANCH, "--push")
+    made = flow.json("demo", "up", BRANCH, "--version", "1.0.0", "--until", "2099-05-31")
+    assert made["version"] == "1.0.0"
+    assert made["branch"] == BRANCH
+    name = str(made["environment"])
+    flow.settings_file(name).unlink()
+    return name
+
+
+def test_a_demo_is_up_and_says_so(flow: Flow, team: Team, stack: str) -> None:
+    (row,) = flow.json("demo", "list")
+    assert (row["environment"], row["branch"], row["version"]) == (stack, BRANCH, "1.0.0")
+    assert row["health"] == "healthy"
+    assert row["cost_a_day"] > 0
+    assert len(row["commit"]) == 40
+    password = str(team.stacks.outputs(stack)["password"])
+    assert look(row["url"], "1.0.0", team.trust, password=password).version == "1.0.0"
+
+
+def test_a_push_from_a_checkout_without_the_stacks_file_keeps_date_and_branch(
+    flow: Flow, stack: str
+) -> None:
+    built = flow.json("build", "--version", "1.1.0", "--branch", BRANCH, "--push")
+    assert all(image["digest"].startswith("sha256:") for image in built["images"].values())
+    application = str(flow.team.project.root / "example")
+    done = flow.json("deploy", stack, "--version", "1.1.0", "--application", application)
+    assert (done["version"], done["branch"]) == ("1.1.0", BRANCH)
+    assert time.strftime("%F", time.gmtime(done["expires"])) == "2099-05-31"
+    assert not flow.settings_file(stack).exists()
+
+
+def test_the_log_of_a_service_is_shown_and_no_secret_with_it(
+    flow: Flow, team: Team, stack: str
+) -> None:
+    said = flow.json("logs", stack, "api", "--lines", "20")["lines"]
+    assert any("Application startup complete" in line for line in said)
+    assert str(team.stacks.outputs(stack)["password"]) not in str(said)
+    code, _, err = flow.run("logs", stack, "nosuch")
+    assert code == 1
+    assert "api, db, migrate, schedule, web" in err
+
+
+def test_two_deploys_at_once_do_not_meet_and_a_stopped_one_leaves_no_lock(
+    flow: Flow, stack: str
+) -> None:
+    first = flow.start("deploy", stack, "--version", "1.0.0")
+    try:
+        deadline = time.monotonic() + 60
+        while not flow.locks(stack) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert flow.locks(stack), "the first deploy took no lock"
+        code, _, err = flow.run("deploy", stack, "--version", "1.1.0")
+        assert code == 3
+        assert "another update of" in err
+        assert "(pid " in err
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate(timeout=120)
+    finally:
+        if first.poll() is None:
+            first.kill()
+            first.wait()
+    assert first.returncode == 130, said
+    assert flow.locks(stack) == []
+    assert _engines(flow) == []
+    assert flow.json("deploy", stack, "--version", "1.1.0")["version"] == "1.1.0"
+
+
+def _engines(flow: Flow) -> list[str]:
+    """Processes that work on this team's state."""
+    mark = f"PULUMI_BACKEND_URL={flow.environment['PULUMI_BACKEND_URL']}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def test_a_killed_deploys_lock_is_broken_by_the_next_which_converges(
+    flow: Flow, stack: str
+) -> None:
+    killed = flow.start("deploy", stack, "--version", "1.0.0", start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not flow.locks(stack) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (lock,) = (flow.team.project.directory / "state/.pulumi/locks").glob(f"**/{stack}/*.json")
+    os.kill(json.loads(lock.read_text())["pid"], signal.SIGKILL)
+    killed.communicate(timeout=120)
+    assert killed.returncode == 1
+    code, out, err = flow.run("deploy", stack, "--version", "1.1.0", "--json")
+    assert code == 0, err
+    assert "is broken: that process is dead" in err
+    assert json.loads(out)["version"] == "1.1.0"
+    assert flow.locks(stack) == []
+
+
+def test_the_reaper_leaves_a_dated_demo_and_removes_only_what_states_lost_long_ago(
+    flow: Flow, team: Team, stack: str
+) -> None:
+    def address(name: str, expires: float, **labels: str) -> None:
+        made = {"managed-by": "deployment-flow", "project": "deployment-flow", "stage": "demo"}
+        team.client.primary_ips.create(
+            type="ipv4",
+            name=name,
+            location=team.client.locations.get_by_name("fsn1"),
+            labels={**made, "stack": name, "expires": str(int(expires)), **labels},
+        )
+
+    now = time.time()
+    address("feature-demo-lost", now - 2 * DAY)
+    address("feature-demo-late", now - 3600)
+    address("feature-demo-other", now - 2 * DAY, project="other")
+    address("staging", now - 2 * DAY, stage="staging")
+    planned = {each["environment"]: each for each in flow.json("demo", "reap", "--dry-run")}
+    assert {name: each["action"] for name, each in planned.items()} == {
+        stack: "keep",
+        "feature-demo-lost": "lost",
+        "feature-demo-late": "keep",
+    }
+    assert "feature-demo-lost" in team.listed()["primary_ips"]
+    done = {each["environment"]: each["action"] for each in flow.json("demo", "reap")}
+    assert done[stack] == "keep"
+    assert done["feature-demo-lost"] == "removed"
+    left = team.listed()["primary_ips"]
+    assert "feature-demo-lost" not in left
+    assert {"feature-demo-late", "feature-demo-other", "staging"} <= set(left)
+
+
+def test_a_demo_that_is_over_is_announced_then_ended_with_its_data_saved(
+    flow: Flow, team: Team, stack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Seen from the year 2099: its last day, and the days after it.
+    last = int(str(team.stacks.outputs(stack)["expires"]))
+    for name, value in flow.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FLOW_DUMPS", str(flow.folder / "dumps"))
+    project = Project(team.project.root, team.project.folder, team.project.environment())
+
+    def reap(now: float) -> reaping.Verdict:
+        # Moved and not stopped: the engine's client waits by it.
+        clock = time.time
+        ahead = now - clock()
+        with pytest.MonkeyPatch.context() as patch, Stages() as stages:
+            patch.setattr("time.time", lambda: clock() + ahead)
+            patch.setattr(Cloud, "now", lambda _: clock() + ahead)
+            done = {each.environment: each for each in reaping.reap(project, stages)}
+        return done[stack]
+
+    assert reap(last - 2 * DAY).action == "keep"
+    assert reap(last - 3600).action == "announced"
+    assert reap(last + 3600).action == "keep"
+    ended = reap(last + 2 * DAY)
+    assert ended.action == "ended", ended.why
+    assert stack not in team.stacks.names()
+    assert team.listed(f"stack={stack}") == {}
+    dump = Path(str(ended.dump))
+    secret = team.project.environment()["PULUMI_CONFIG_PASSPHRASE"]
+    assert pyrage.passphrase.decrypt(dump.read_bytes(), secret).startswith(b"PGDMP")
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(ended.url, timeout=5, trust_env=False)
+
+
+def test_ending_a_demo_that_is_gone_is_fine(flow: Flow, stack: str) -> None:
+    assert flow.json("demo", "end", BRANCH, "--yes")["gone"] is True
+    assert stack not in flow.team.stacks.names()
