@@ -1,7 +1,6 @@
 """A GitHub in this process with repositories to push to, and Actions that run for real."""
 
 import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -138,8 +137,3 @@ class World:
     def _kept(self, kind: str, repository: Record, name: str, value: str, environment: str) -> None:
         record = {"name": name, "value": value, "environment": environment}
         self.hub.store.add(kind, repository["full_name"], record)
-
-
-def git_available() -> bool:
-    """Whether there is a git."""
-    return subprocess.run(["git", "--version"], capture_output=True, check=False).returncode == 0
