@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from feature_demo import script as feature_demo_script
 from flow import demos, deploying, project, reaping, survey, terminal
 from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
 from flow.commands.deploy import tell
@@ -150,3 +152,9 @@ def _would(team: project.Project, stack: str) -> dict[str, object]:
     exists = stack in team.stacks.names()
     rows = survey.look(team, [stack]) if exists else []
     return {"environment": stack, "exists": exists, "now": [each.output() for each in rows]}
+
+
+@app.command()
+def script() -> None:
+    """Print feature-demo.sh, for a demo on a server that exists: flow demo script > FILE."""
+    sys.stdout.write(feature_demo_script.render())

@@ -120,3 +120,12 @@ def test_a_file_a_here_document_would_cut_is_refused(monkeypatch: pytest.MonkeyP
     )
     with pytest.raises(ValueError, match="a/b cannot be carried"):
         script.render()
+
+
+def test_flow_prints_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from flow.app import main; main()", "demo", "script"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == script.render()
