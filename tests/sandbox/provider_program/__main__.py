@@ -22,7 +22,14 @@ ipv4 = hcloud.PrimaryIp(
     delete_protection=protected,
 )
 ipv6 = hcloud.PrimaryIp("ipv6", type="ipv6", location=location, auto_delete=False)
-other_ipv4 = hcloud.PrimaryIp("other-ipv4", type="ipv4", location=location, auto_delete=False)
+other_ipv4 = hcloud.PrimaryIp(
+    "other-ipv4",
+    type="ipv4",
+    location=location,
+    auto_delete=False,
+    # The first address of all is the server's.
+    opts=pulumi.ResourceOptions(depends_on=[ipv4]),
+)
 firewall = hcloud.Firewall(
     "firewall",
     labels=labels,
