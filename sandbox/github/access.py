@@ -162,11 +162,16 @@ def role(store: Store, caller: Caller, repository: Record) -> str:
         return "admin"  # its permissions alone decide
     found = "none" if repository["private"] else "read"
     if caller.login:
-        organisation = store.get("organization", repository["owner"])
         if caller.login == repository["owner"]:
             return "admin"
-        if organisation and organisation["members"].get(caller.login) == "admin":
+        organisations = store.all("organization")
+        owner = next((o for o in organisations if o["login"] == repository["owner"]), None)
+        membership = owner["members"].get(caller.login) if owner else None
+        if membership == "admin":
             return "admin"
+        if membership:
+            # What GitHub calls the base permission; an organisation may change it there.
+            found = "read"
         given = repository["collaborators"].get(caller.login)
         if given and ROLES.index(given) > ROLES.index(found):
             found = given
@@ -178,10 +183,10 @@ def check(
 ) -> None:
     """Raise GitHub's refusal unless the caller may; 404 for what it may not even see.
 
-    permission  `contents:write`, or "" for what any token may
-    needed      the role, where it is not the permission's usual one
+    permission  `contents:write`, several with `|` where one of them will do, "" for any token
+    needed      the role, where it is not the usual one of the (first) permission
     """
-    name, _, level = permission.partition(":")
+    name, _, level = permission.partition("|")[0].partition(":")
     # What an app asks for itself its handler decides.
     if repository is not None and (caller.kind != "app" or permission):
         _check_role(role(store, caller, repository), needed or _usual_role(name, level))
@@ -189,16 +194,24 @@ def check(
         return
     if level == "write" and not caller.login:
         raise GithubError(401, "Requires authentication")
-    if caller.permissions is not None and name != "metadata":
-        name = name.replace("-", "_")
-        granted = caller.permissions.get(name, "none")
-        if caller.is_workflow and name not in WORKFLOW_PERMISSIONS:
-            granted = "none"
-        public = repository is not None and not repository["private"]
-        readable = public and level == "read" and name not in _ADMINISTRATIVE
-        if _LEVELS[granted] < _LEVELS[level] and not readable:
-            headers = {"X-Accepted-GitHub-Permissions": f"{name}={level}"}
-            raise GithubError(403, REFUSALS[caller.kind], headers=headers)
+    public = repository is not None and not repository["private"]
+    alternatives = permission.split("|")
+    if not any(_granted(caller, alternative, public=public) for alternative in alternatives):
+        accepted = "; ".join(alternatives).replace(":", "=")
+        headers = {"X-Accepted-GitHub-Permissions": accepted}
+        raise GithubError(403, REFUSALS[caller.kind], headers=headers)
+
+
+def _granted(caller: Caller, permission: str, *, public: bool) -> bool:
+    name, _, level = permission.partition(":")
+    if caller.permissions is None or name == "metadata":
+        return True
+    name = name.replace("-", "_")
+    granted = caller.permissions.get(name, "none")
+    if caller.is_workflow and name not in WORKFLOW_PERMISSIONS:
+        granted = "none"
+    readable = public and level == "read" and name not in _ADMINISTRATIVE
+    return readable or _LEVELS[granted] >= _LEVELS[level]
 
 
 def _usual_role(name: str, level: str) -> str:

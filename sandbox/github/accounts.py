@@ -97,8 +97,8 @@ def team(hub: Hub, record: Record) -> dict[str, Any]:
     }
 
 
-def organization_shape(hub: Hub, record: Record) -> dict[str, Any]:
-    """An organisation as the API shows it in full."""
+def organization_short(hub: Hub, record: Record) -> dict[str, Any]:
+    """The short form of an organisation."""
     login = record["login"]
     address = f"{hub.api}/orgs/{login}"
     return {
@@ -114,10 +114,17 @@ def organization_shape(hub: Hub, record: Record) -> dict[str, Any]:
         "public_members_url": f"{address}/public_members{{/member}}",
         "avatar_url": f"{hub.url}/avatars/{login}",
         "description": None,
-        "html_url": f"{hub.url}/{login}",
+    }
+
+
+def organization_shape(hub: Hub, record: Record) -> dict[str, Any]:
+    """An organisation as the API shows it in full."""
+    return {
+        **organization_short(hub, record),
+        "html_url": f"{hub.url}/{record['login']}",
         "has_organization_projects": False,
         "has_repository_projects": False,
-        "public_repos": public_repositories(hub, login),
+        "public_repos": public_repositories(hub, record["login"]),
         "public_gists": 0,
         "followers": 0,
         "following": 0,

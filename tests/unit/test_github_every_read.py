@@ -19,6 +19,7 @@ OTHER = {
     "/repos/{}/{}/branches/{}/protection": 404,
     "/repos/{}/{}/pulls/{}/merge": 404,
     "/repos/{}/{}/assignees/{}": 204,
+    "/repos/{}/{}/collaborators/{}": 204,
     "/repos/{}/{}/tarball/{}": 302,
     "/repos/{}/{}/zipball/{}": 302,
     "/repos/{}/{}/actions/jobs/{}/logs": 302,

@@ -4,9 +4,10 @@ import re
 import shutil
 from typing import Any
 
-from sandbox.github import access, accounts
+from sandbox.github import access, accounts, git_objects, ref_changes
 from sandbox.github.call import Call
-from sandbox.github.errors import GithubError, invalid
+from sandbox.github.errors import GithubError, invalid, not_found
+from sandbox.github.git import NONE
 from sandbox.github.listing import page
 from sandbox.github.routing import Answer, Routes
 from sandbox.store import Record
@@ -85,6 +86,58 @@ def list_of_organization(call: Call) -> Answer:
     return page(call, found, lambda record: shape(call, record))
 
 
+@routes.get("/user/repos")
+def list_own(call: Call) -> Answer:
+    """Every repository the caller has a part in."""
+    if not call.caller.login:
+        raise GithubError(401, "Requires authentication")
+    found = [
+        record
+        for record in call.store.all("repository")
+        if access.role(call.store, call.caller, record) not in ("none", "read")
+    ]
+    return page(call, found, lambda record: shape(call, record))
+
+
+@routes.get("/repos/{owner}/{repo}/collaborators", permission="metadata:read", role="write")
+def list_collaborators(call: Call) -> Answer:
+    """Who may do more than read."""
+    found = []
+    for record in call.store.all("user"):
+        has = access.role(call.store, access.Caller(record["login"], "classic"), call.repository)
+        if has not in ("none", "read"):
+            found.append((record["login"], has))
+
+    def shaped(entry: tuple[str, str]) -> dict[str, Any]:
+        login, has = entry
+        simple = accounts.simple(call.hub, login)
+        return {**simple, "permissions": permissions(has), "role_name": has}
+
+    return page(call, found, shaped)
+
+
+@routes.get("/repos/{owner}/{repo}/collaborators/{username}", permission="metadata:read")
+def is_collaborator(call: Call) -> Answer:
+    """204 for who may do more than read what anybody may, else 404."""
+    login = call.hub.account(call.params["username"])["login"]
+    has = access.role(call.store, access.Caller(login, "classic"), call.repository)
+    if has == "none" or (has == "read" and not call.repository["private"]):
+        raise not_found()
+    return Answer(status=204)
+
+
+@routes.delete("/repos/{owner}/{repo}/collaborators/{username}", permission="administration:write")
+def remove_collaborator(call: Call) -> Answer:
+    """Take somebody's role away."""
+    left = {
+        login: has
+        for login, has in call.repository["collaborators"].items()
+        if login != call.params["username"]
+    }
+    call.store.change("repository", call.repository["id"], collaborators=left)
+    return Answer(status=204)
+
+
 @routes.put("/repos/{owner}/{repo}/collaborators/{username}", permission="administration:write")
 def add_collaborator(call: Call) -> Answer:
     """Give somebody a role: pull, triage, push, maintain or admin."""
@@ -123,7 +176,7 @@ def _create(call: Call, owner: str) -> Answer:
         "owner": owner,
         "name": name,
         "full_name": f"{owner}/{name}",
-        "private": bool(call.body.get("private", False)),
+        "private": bool(call.body.get("private", call.body.get("visibility") == "private")),
         "description": call.body.get("description"),
         "homepage": call.body.get("homepage"),
         "default_branch": "main",
@@ -141,7 +194,19 @@ def _create(call: Call, owner: str) -> Answer:
     }
     added = call.store.add("repository", "", record)
     call.hub.git(added).create("main")
+    if call.body.get("auto_init"):
+        call.found = added
+        _first_commit(call)
     return Answer(shape(call, added), 201)
+
+
+def _first_commit(call: Call) -> None:
+    git, name = call.hub.git(call.repository), call.repository["name"]
+    blob = git_objects.write_blob(git, f"# {name}\n".encode())
+    tree = git_objects.write_tree(git, None, [("README.md", "100644", blob)])
+    author = accounts.person(call.hub, call.caller.login)
+    sha = git.write_commit(tree, [], "Initial commit", author, call.store.now())
+    ref_changes.move(call, "refs/heads/main", NONE, sha)
 
 
 def permissions(role: str) -> dict[str, bool]:

@@ -46,6 +46,33 @@ def members(call: Call) -> Answer:
     )
 
 
+@routes.get("/orgs/{org}/memberships/{username}")
+def membership(call: Call) -> Answer:
+    """What somebody is in an organisation."""
+    return Answer(_membership(call, call.params["org"], call.params["username"]))
+
+
+@routes.get("/user/memberships/orgs/{org}")
+def own_membership(call: Call) -> Answer:
+    """What the caller is in it."""
+    return Answer(_membership(call, call.params["org"], call.caller.login))
+
+
+def _membership(call: Call, org: str, login: str) -> dict[str, Any]:
+    record = call.hub.account(org)
+    member = record.get("members", {}).get(login)
+    if member is None or call.caller.login not in record["members"]:
+        raise not_found()
+    return {
+        "url": call.url(f"/orgs/{org}/memberships/{login}"),
+        "state": "active",
+        "role": member,
+        "organization_url": call.url(f"/orgs/{org}"),
+        "organization": accounts.organization_short(call.hub, record),
+        "user": accounts.simple(call.hub, login),
+    }
+
+
 def _full(call: Call, record: Record) -> dict[str, Any]:
     return {
         **accounts.simple(call.hub, record["login"]),
