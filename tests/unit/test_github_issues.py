@@ -161,3 +161,55 @@ def test_only_its_author_or_who_may_triage_changes_an_issue(served: Served) -> N
     served.repo.edit(has_issues=False)
     answer = served.raw.post(f"/repos/{FULL_NAME}/issues", json={"title": "x"})
     assert answer.status_code == 410
+
+
+def test_a_token_for_pull_requests_comments_on_them_and_on_no_other_issue(served: Served) -> None:
+    served.repo.edit(private=True)
+    push(served, "feature")
+    served.repo.create_pull(base="main", head="feature", title="t", body="")
+    other = served.repo.create_issue("Two").create_comment("x")
+
+    def token(**permissions: str) -> str:
+        return str(
+            served.hub.tokens.mint(
+                "github-actions[bot]",
+                "workflow",
+                permissions=permissions,
+                repositories=[FULL_NAME],
+            )
+        )
+
+    under = f"/repos/{FULL_NAME}/issues"
+    bot = served.http(token=token(pull_requests="write"))
+    made = bot.post(f"{under}/1/comments", json={"body": "Up."})
+    assert made.status_code == 201
+    assert bot.patch(f"{under}/comments/{made.json()['id']}", json={"body": "Down."}).is_success
+    assert bot.post(f"{under}/1/labels", json={"labels": ["bug"]}).status_code == 200
+    refusal = bot.post(f"{under}/2/comments", json={"body": "Up."})
+    assert refusal.status_code == 403
+    assert refusal.headers["x-accepted-github-permissions"] == "issues=write"
+    assert bot.patch(f"{under}/comments/{other.id}", json={"body": "No."}).status_code == 403
+    assert bot.get(f"{under}/2").status_code == 403
+    refusal = served.http(token=token(contents="write")).post(
+        f"{under}/1/comments", json={"body": "Up."}
+    )
+    accepted = refusal.headers["x-accepted-github-permissions"]
+    assert accepted == "issues=write; pull_requests=write"
+    bot = served.http(token=token(issues="write"))
+    assert bot.post(f"{under}/1/comments", json={"body": "Up."}).status_code == 201
+
+
+def test_commits_are_commented_on_where_there_is_no_pull_request(served: Served) -> None:
+    sha = push(served, "feature-demo/x")
+    served.told()
+    branch = served.client("developer").get_repo(FULL_NAME).get_branch("feature-demo/x")
+    comment = branch.commit.create_comment("It is at http://x.example.")
+    assert (comment.commit_id, comment.user.login) == (sha, "developer")
+    assert [(e.name, e.action) for e in served.events] == [("commit_comment", "created")]
+    comment.edit("It is gone.")
+    assert [c.body for c in served.repo.get_commit(sha).get_comments()] == ["It is gone."]
+    assert [c.id for c in served.repo.get_comments()] == [comment.id]
+    outsider = served.client("outsider").get_repo(FULL_NAME)
+    refused(403, outsider.get_comment(comment.id).delete)
+    comment.delete()
+    refused(404, served.repo.get_comment, comment.id)

@@ -18,7 +18,7 @@ _OF_ISSUE = "/repos/{owner}/{repo}/issues/{issue_number}/comments"
 _LONGEST = 65536
 
 
-@routes.get(_OF_ISSUE, permission="issues:read")
+@routes.get(_OF_ISSUE, permission=issues.READ)
 def list_of_issue(call: Call) -> Answer:
     """Oldest first; `since` a time."""
     found = issue_records.comments(call.hub, issues.found(call))
@@ -28,7 +28,7 @@ def list_of_issue(call: Call) -> Answer:
     )
 
 
-@routes.post(_OF_ISSUE, permission="issues:write", role="read")
+@routes.post(_OF_ISSUE, permission=issues.WRITE, role="read")
 def create(call: Call) -> Answer:
     """A new one, by anybody who may read."""
     issue = issues.found(call)
@@ -53,13 +53,13 @@ def list_all(call: Call) -> Answer:
     return page(call, found, lambda comment: _shape(call, comment))
 
 
-@routes.get(_ONE, permission="issues:read")
+@routes.get(_ONE, permission=issues.READ)
 def get(call: Call) -> Answer:
     """One comment."""
     return Answer(_shape(call, _comment(call)))
 
 
-@routes.patch(_ONE, permission="issues:write", role="read")
+@routes.patch(_ONE, permission=issues.WRITE, role="read")
 def change(call: Call) -> Answer:
     """Change its text; by its author or who may write."""
     comment = _own(call)
@@ -70,7 +70,7 @@ def change(call: Call) -> Answer:
     return Answer(_shape(call, changed or comment))
 
 
-@routes.delete(_ONE, permission="issues:write", role="read")
+@routes.delete(_ONE, permission=issues.WRITE, role="read")
 def delete(call: Call) -> Answer:
     """Drop it; by its author or who may write."""
     comment = _own(call)
@@ -94,6 +94,7 @@ def _comment(call: Call) -> Record:
     record = call.store.get("comment", call.params["comment_id"], call.full_name)
     if record is None:
         raise not_found()
+    issues.allowed(call, _issue(call, record))
     return record
 
 

@@ -11,6 +11,9 @@ from sandbox.store import Record
 
 routes = Routes()
 
+# A pull request is an issue, and either permission reaches it.
+READ = "issues:read|pull_requests:read"
+WRITE = "issues:write|pull_requests:write"
 _MANY = "/repos/{owner}/{repo}/issues"
 _ONE = _MANY + "/{issue_number}"
 _PEOPLE = "/repos/{owner}/{repo}/assignees"
@@ -54,13 +57,13 @@ def list_all(call: Call) -> Answer:
     return page(call, found, lambda issue: issue_records.shape(call.hub, call.repository, issue))
 
 
-@routes.get(_ONE, permission="issues:read")
+@routes.get(_ONE, permission=READ)
 def get(call: Call) -> Answer:
     """One issue, or the issue side of a pull request."""
     return Answer(issue_records.shape(call.hub, call.repository, found(call)))
 
 
-@routes.patch(_ONE, permission="issues:write", role="read")
+@routes.patch(_ONE, permission=WRITE, role="read")
 def change(call: Call) -> Answer:
     """Change title, body, state; by its author or who may triage: who may set labels and people."""
     issue = found(call)
@@ -90,7 +93,7 @@ def change(call: Call) -> Answer:
     return Answer(issue_records.shape(call.hub, call.repository, changed))
 
 
-@routes.get(_ONE + "/events", permission="issues:read")
+@routes.get(_ONE + "/events", permission=READ)
 def events(call: Call) -> Answer:
     """What happened to it, oldest first."""
     number = found(call)["number"]
@@ -98,7 +101,7 @@ def events(call: Call) -> Answer:
     return page(call, kept, lambda event: issue_events.shape(call.hub, event))
 
 
-@routes.post(_ONE + "/assignees", permission="issues:write", role="triage")
+@routes.post(_ONE + "/assignees", permission=WRITE, role="triage")
 def assign(call: Call) -> Answer:
     """Give it to people; those who cannot have it are left out, as at GitHub."""
     issue = found(call)
@@ -108,7 +111,7 @@ def assign(call: Call) -> Answer:
     return Answer(_assigned(call, issue, people, "assigned"), 201)
 
 
-@routes.delete(_ONE + "/assignees", permission="issues:write", role="triage")
+@routes.delete(_ONE + "/assignees", permission=WRITE, role="triage")
 def unassign(call: Call) -> Answer:
     """Take it from people."""
     issue = found(call)
@@ -134,7 +137,15 @@ def is_assignable(call: Call) -> Answer:
 
 def found(call: Call) -> Record:
     """The issue the path names. Raises 404."""
-    return issue_records.find(call.hub, call.full_name, call.params["issue_number"])
+    return allowed(call, issue_records.find(call.hub, call.full_name, call.params["issue_number"]))
+
+
+def allowed(call: Call, issue: Record) -> Record:
+    """The issue. Raises 403 for one that is none of the pull requests a token is limited to."""
+    if not issue["pull"]:
+        alone = call.permission.partition("|")[0]
+        access.check(call.store, call.caller, call.repository, alone, "read")
+    return issue
 
 
 def require_triage(call: Call) -> None:

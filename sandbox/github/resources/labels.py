@@ -66,13 +66,13 @@ def delete(call: Call) -> Answer:
     return Answer(status=204)
 
 
-@routes.get(_OF_ISSUE, permission="issues:read")
+@routes.get(_OF_ISSUE, permission=issues.READ)
 def list_of_issue(call: Call) -> Answer:
     """An issue's labels."""
     return _labels(call, issues.found(call))
 
 
-@routes.post(_OF_ISSUE, permission="issues:write", role="triage")
+@routes.post(_OF_ISSUE, permission=issues.WRITE, role="triage")
 def add(call: Call) -> Answer:
     """Add some; unknown ones are made."""
     issue = issues.found(call)
@@ -80,21 +80,21 @@ def add(call: Call) -> Answer:
     return _set(call, issue, list(dict.fromkeys([*issue["labels"], *added])))
 
 
-@routes.put(_OF_ISSUE, permission="issues:write", role="triage")
+@routes.put(_OF_ISSUE, permission=issues.WRITE, role="triage")
 def replace(call: Call) -> Answer:
     """Exactly these from now on."""
     names = issue_records.labels_named(call.hub, call.repository, _names(call))
     return _set(call, issues.found(call), names)
 
 
-@routes.delete(_OF_ISSUE, permission="issues:write", role="triage")
+@routes.delete(_OF_ISSUE, permission=issues.WRITE, role="triage")
 def remove_all(call: Call) -> Answer:
     """None from now on."""
     _set(call, issues.found(call), [])
     return Answer(status=204)
 
 
-@routes.delete(_OF_ISSUE + "/{name}", permission="issues:write", role="triage")
+@routes.delete(_OF_ISSUE + "/{name}", permission=issues.WRITE, role="triage")
 def remove(call: Call) -> Answer:
     """Take one away."""
     issue = issues.found(call)
