@@ -51,6 +51,7 @@ OUTSIDE = frozenset(
         *("acmeEmail", "acmeRoot", "acmeServer"),
         *("host", "hostKey", "hostPort", "hostSshKey", "hostUser"),
         *("addressDomain", "hostname", "zone", "sshFrom"),
+        *("githubRepository", "githubReviewers"),
         *("images", "registryPassword", "registryUsername"),
     )
 )
@@ -88,6 +89,12 @@ class SandboxProject:
     def stacks(self) -> Stacks:
         """The sandbox's stacks, through the engine."""
         return Stacks(self.folder, self.environment(), self.root / ".toolchain/bin/pulumi")
+
+    @property
+    def repository(self) -> str:
+        """The application's at the sandbox's GitHub, where stages have a part; "" before it is."""
+        made = (self.directory / "github" / f"{APPLICATION}.git").is_dir()
+        return APPLICATION if made else ""
 
     @property
     def images(self) -> str:
@@ -148,7 +155,9 @@ class SandboxProject:
         committed = _load(self.root / "Pulumi.yaml")
         trust = Path(str(self.credentials["ca"])).read_text()
         main = os.path.relpath(self.root, self.folder)
-        project = sandbox_project(committed, self.credentials, main=main, acme_root=trust)
+        project = sandbox_project(
+            committed, self.credentials, main=main, acme_root=trust, repository=self.repository
+        )
         _write(self.folder / "Pulumi.yaml", yaml.safe_dump(project, sort_keys=False))
 
         namespace = str(committed["name"])
@@ -199,12 +208,18 @@ class SandboxProject:
 
 
 def sandbox_project(
-    committed: Mapping[str, Any], credentials: Mapping[str, Any], *, main: str, acme_root: str
+    committed: Mapping[str, Any],
+    credentials: Mapping[str, Any],
+    *,
+    main: str,
+    acme_root: str,
+    repository: str = "",
 ) -> dict[str, Any]:
     """The sandbox's Pulumi.yaml: the committed one with `main` and other defaults.
 
     main       the program's folder, relative to the project's
     acme_root  PEM of the authority that signs the ACME server's own certificate
+    repository the application's, where there is one
     """
     project = dict(committed)
     project["main"] = main
@@ -219,6 +234,7 @@ def sandbox_project(
         "images": images_prefix(credentials),
         "acmeServer": credentials["acme"]["directory"],
         "acmeRoot": acme_root,
+        "githubRepository": repository,
     }
     config = dict(project.get("config") or {})
     for key, value in defaults.items():

@@ -6,6 +6,7 @@ example. Both come about by pushes and the API, as a team's own would.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -60,15 +61,17 @@ class SandboxTeam:
         """Make what is missing; what is there is brought up to this checkout. Safe to repeat."""
         self._write_runner()
         self._repository(DEPLOYMENT)
-        commit = self._publish_deployment()
         application = self._repository(APPLICATION)
+        # From now on the stages have a part at GitHub, and the settings say so.
+        self._project.write()
+        commit = self._publish_deployment()
+        for name in ("developer", "reviewer"):
+            application.add_to_collaborators(name, "push")
         if self._git(Path.cwd(), "ls-remote", "--heads", self._address(APPLICATION)):
             self._pin(commit)
         else:
             self._publish_application(commit)
             application.edit(default_branch=BRANCHES[-1])
-        for name in ("developer", "reviewer"):
-            application.add_to_collaborators(name, "push")
         run_environments.let_runs_ask(application)
         for name in HETZNER_PROJECTS:
             self._environment(application, name)
@@ -92,6 +95,8 @@ class SandboxTeam:
                 "HCLOUD_TOKEN": str(credentials["projects"][HETZNER_PROJECTS[name]]["token"]),
                 "PULUMI_CONFIG_PASSPHRASE": str(credentials["passphrase"]),
                 "REGISTRY_PASSWORD": str(registry["password"]),
+                # Makes the stages' own environments and rules, which no run's own token may.
+                "FLOW_GITHUB_TOKEN": self.token("maintainer"),
             },
             variables={
                 "HCLOUD_ENDPOINT": str(credentials["endpoint"]),
@@ -157,19 +162,36 @@ class SandboxTeam:
             self._commit(folder, "Fieldwork\n\n[skip ci]", BRANCHES)
 
     def _pin(self, commit: str) -> None:
-        """Have every stage's branch call the flow as it is now; that deploys nothing."""
+        """Have every stage's branch call the flow as it is now; that deploys nothing.
+
+        By pull requests from `main` downwards, so that no branch has what one below it lacks, and
+        so that it goes through where branches take nothing else.
+        """
         text = caller.render(DEPLOYMENT, commit)
+        topic = f"flow-{commit[:12]}"
         with tempfile.TemporaryDirectory(prefix="deployment-flow-") as name:
             folder = Path(name) / "application"
             self._git(folder.parent, "clone", "--quiet", self._address(APPLICATION), str(folder))
-            for branch in BRANCHES:
-                self._git(folder, "checkout", "--quiet", branch)
-                file = folder / caller.FILE
-                if file.is_file() and file.read_text() == text:
-                    continue
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
-                self._commit(folder, "The flow as it is now\n\n[skip ci]", (branch,))
+            self._git(folder, "checkout", "--quiet", BRANCHES[0])
+            file = folder / caller.FILE
+            if file.is_file() and file.read_text() == text:
+                return
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            self._commit(folder, "The flow as it is now", (topic,))
+        for head, base in itertools.pairwise((topic, *BRANCHES)):
+            self._move(head, base)
+
+    def _move(self, head: str, base: str) -> None:
+        pull = self.client().get_repo(APPLICATION).create_pull(
+            base=base, head=head, title="The flow as it is now"
+        )  # fmt: skip
+        self.client("reviewer").get_repo(APPLICATION).get_pull(pull.number).create_review(
+            event="APPROVE"
+        )
+        pull.merge(
+            commit_title=f"The flow as it is now (#{pull.number})", commit_message="[skip ci]"
+        )
 
     def _commit(self, folder: Path, message: str, branches: tuple[str, ...]) -> str:
         self._git(folder, "add", "--all", "--force")
