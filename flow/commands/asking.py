@@ -31,7 +31,7 @@ def agree(question: str, yes: bool, *, word: str = "") -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise FlowError(f"{question} Nobody is there to ask", "add --yes", code=2)
     if word:
         agreed = typer.prompt(f"{question} Type {word} to go on", err=True, default="") == word
