@@ -6,6 +6,7 @@ import json
 import pwd
 import stat
 import subprocess
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -153,18 +154,22 @@ def restore(path: Path, kept: list[str] | None) -> None:
     path.chmod(int(kept[0], 8))
 
 
-def count(before: Before, *, is_whole: bool) -> None:
-    """Note what has come since."""
-    if before.is_whole and not is_whole:
-        return
-    old = {name: set(before.added.get(name, [])) for name in ("packages", "users", "groups")}
-    before.added = {
-        # An update may bring more, and what a person installed meanwhile is theirs.
-        "packages": sorted(old["packages"] | set(packages()) - set(before.packages)),
-        "users": sorted(old["users"] | set(users()) - set(before.users)),
-        "groups": sorted(old["groups"] | set(groups()) - set(before.groups)),
-    }
-    before.is_whole = is_whole
+def names() -> dict[str, list[str]]:
+    """Packages, users and groups that are there now."""
+    return {"packages": packages(), "users": users(), "groups": groups()}
+
+
+def count(before: Before, start: Mapping[str, Collection[str]] | None = None) -> None:
+    """Note what has come since `start`, the beginning of this run.
+
+    While no installation went through, all that was not there before the first one counts. What
+    a person installs between two updates is theirs.
+    """
+    first = {"packages": before.packages, "users": before.users, "groups": before.groups}
+    since = start if before.is_whole and start is not None else first
+    for kind, now in names().items():
+        old = set(before.added.get(kind, []))
+        before.added[kind] = sorted(old | set(now) - set(since[kind]))
 
 
 def loaded(path: Path) -> dict[str, Any]:

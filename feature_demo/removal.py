@@ -42,7 +42,7 @@ class Removal:
         self._say = say
         if not before.is_whole:
             # The installation was cut short: all that came since is of it.
-            snapshots.count(before, is_whole=False)
+            snapshots.count(before)
         self._added = set(before.added.get("packages", []))
         self._docker_is_ours = "docker.io" in self._added
         self._caddy_is_ours = "caddy" in self._added
@@ -217,12 +217,13 @@ class Removal:
         # An installation that was cut short leaves some half configured.
         self._run("dpkg", "--configure", "-a", seconds=600)
         if torn := sorted(ours & set(snapshots.torn())):
+            before_repair = snapshots.names()
             # Whole again first: of half a package dpkg does not know the files.
             self._apt("--reinstall", "install", *torn)
             if still := sorted(set(torn) & set(snapshots.torn())):
                 self._run("dpkg", "--purge", "--force-remove-reinstreq", "--force-depends", *still)
             # What they depend on came along.
-            snapshots.count(self._before, is_whole=False)
+            snapshots.count(self._before, before_repair)
             self._added |= set(self._before.added["packages"])
             ours = self._added & set(snapshots.packages())
         quick = ("-o", "APT::AutoRemove::RecommendsImportant=false",

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from feature_demo import arguments, branches, checks, wishes
+from feature_demo import arguments, branches, checks, main, wishes
 from feature_demo import demo as demos
 from feature_demo.asking import Terminal
 from feature_demo.demo import Demo
@@ -292,3 +292,13 @@ def test_questions_are_asked_on_the_terminal_though_stdin_is_taken() -> None:
 def test_without_a_terminal_what_is_missing_is_named() -> None:
     with pytest.raises(DemoError, match="--git is missing"):
         wishes.wanted(parsed("--yes"), None, UNATTENDED)
+
+
+def test_two_at_once_are_one_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "debian_version"
+    lock.write_text("13.1\n")
+    monkeypatch.setattr(main, "LOCK", lock)
+    with main._alone(), pytest.raises(DemoError, match="is at work on this server"), main._alone():
+        pass
+    with main._alone():
+        assert lock.read_text() == "13.1\n"

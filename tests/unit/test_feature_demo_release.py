@@ -219,17 +219,20 @@ def test_a_demo_is_kept_for_root_only_and_read_again(tmp_path: Path) -> None:
 def test_what_came_is_what_is_there_now_and_was_not(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Before(["a"], ["root"], ["root"], {}, {}, {}, {})
     there = ["a", "docker.io", "caddy"]
-    monkeypatch.setattr(snapshots, "packages", lambda: there)
+    monkeypatch.setattr(snapshots, "packages", lambda: list(there))
     monkeypatch.setattr(snapshots, "users", lambda: ["root", "caddy"])
     monkeypatch.setattr(snapshots, "groups", lambda: ["root", "docker"])
-    snapshots.count(before, is_whole=True)
+    snapshots.count(before, snapshots.names())
     assert before.added == {
         "packages": ["caddy", "docker.io"], "users": ["caddy"], "groups": ["docker"],
     }  # fmt: skip
     # What a person installs afterwards is theirs.
+    before.is_whole = True
     there.append("vim")
-    snapshots.count(before, is_whole=False)
-    assert "vim" not in before.added["packages"]
+    start = snapshots.names()
+    there.append("git")
+    snapshots.count(before, {kind: list(found) for kind, found in start.items()})
+    assert before.added["packages"] == ["caddy", "docker.io", "git"]
 
 
 def test_a_file_goes_back_to_what_it_was(tmp_path: Path) -> None:

@@ -129,3 +129,26 @@ def test_flow_prints_it() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == script.render()
+
+
+def test_a_server_without_python_gets_it_and_it_counts_as_ours(file: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("mktemp", "rm", "mkdir", "cat", "tail", "ln"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    asked = tmp_path / "asked"
+    for name, body in {
+        "id": "echo 0",
+        "dpkg-query": "echo 'ii  base-files'",
+        "apt-get": f'echo "$@" >>{asked}; ln -sf {sys.executable} {tools}/python3',
+    }.items():
+        (tools / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tools / name).chmod(0o755)
+    done = subprocess.run(
+        ["/bin/sh", str(file), "--help"],
+        env={"PATH": str(tools)}, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "==> installing python3\n")
+    assert asked.read_text().splitlines() == [
+        "-qq update", "-qq -y --no-install-recommends install python3",
+    ]  # fmt: skip
