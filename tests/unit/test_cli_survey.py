@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from flow import health, pricing, state, survey
 from flow.commands.status import table
 from flow.errors import FlowError
-from flow.terminal import Console
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 ADDRESS = "hcloud:index/primaryIp:PrimaryIp"
