@@ -17,7 +17,19 @@ from rich.markup import escape
 from typer.exceptions import TyperException
 
 from flow import terminal
-from flow.commands import build, demo, deploy, destroy, logs, promote, ssh, status, unlock, workflow
+from flow.commands import (
+    build,
+    demo,
+    deploy,
+    destroy,
+    doctor,
+    logs,
+    promote,
+    ssh,
+    status,
+    unlock,
+    workflow,
+)
 from flow.errors import FlowError
 
 try:
@@ -36,6 +48,7 @@ app = typer.Typer(
 )
 # In the order --help shows them; a new command or group is one more line.
 COMMANDS: dict[str, Callable[..., Any]] = {
+    "doctor": doctor.doctor_command,
     "build": build.build,
     "deploy": deploy.deploy,
     "destroy": destroy.destroy,

@@ -206,11 +206,17 @@ class Stacks:
         except automation.CommandError as error:
             raise FlowError(f"{key} of {name} cannot be set: {cause(error)}") from error
 
+    def settings(self, name: str) -> dict[str, str]:
+        """Every setting of the stack, secrets in clear: print none of it whole."""
+        try:
+            found = json.loads(self._run("config", "--json", "--show-secrets", "--stack", name))
+        except automation.CommandError as error:
+            raise FlowError(f"the settings of {name} cannot be read: {cause(error)}") from error
+        return {key: str(each.get("value", "")) for key, each in found.items()}
+
     def _run(self, *arguments: str) -> str:
-        result = self._engine.run(
-            list(arguments), self._workspace.work_dir, self._workspace.env_vars
-        )
-        return result.stdout
+        where = self._workspace
+        return self._engine.run(list(arguments), where.work_dir, where.env_vars).stdout
 
     def outputs(self, name: str) -> dict[str, Any]:
         """The stack's outputs. Secrets among them are in clear: print none of it whole."""

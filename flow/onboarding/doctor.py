@@ -1,0 +1,256 @@
+"""What `flow doctor` looks at: this machine, the state, and Hetzner."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from components import naming
+from flow.errors import FlowError
+from flow.onboarding import hetzner
+from flow.onboarding.checking import Check, Look, missing, ok, warning
+from flow.pricing import HETZNER_API
+from flow.project import Project, engine
+
+STAGES = tuple(naming.STAGE_BRANCHES)
+PLUGINS = ("hcloud", "command", "github")
+_DEMO = "demo"
+_ENGINE_SECONDS = 8
+# Which stages may have servers in the Hetzner project of a token.
+_TOGETHER: Mapping[str, frozenset[str]] = {
+    "dev": frozenset({"dev", "staging"}),
+    "staging": frozenset({"dev", "staging"}),
+    "prod": frozenset({"prod"}),
+    _DEMO: frozenset({_DEMO}),
+}
+
+
+@dataclass
+class Here:
+    """The team's project as this shell sees it; each stack's settings are read once."""
+
+    project: Project
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    _locks: dict[str, threading.Lock] = field(
+        default_factory=lambda: {each: threading.Lock() for each in STAGES}, repr=False
+    )
+    _known: dict[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Stacks on the backend. Raises FlowError where it cannot be asked."""
+        try:
+            return self.project.stacks.names()
+        except FlowError:
+            raise
+        except RuntimeError as error:  # the engine's own, which names the backend
+            words = [line for line in str(error).splitlines() if "error:" in line]
+            said = words[0].partition("error:")[2].strip() if words else type(error).__name__
+            raise FlowError(said, "export PULUMI_BACKEND_URL=…, and the keys of it") from error
+
+    def settings(self, stack: str) -> Mapping[str, str]:
+        """All of a stack's, secrets in clear. Raises FlowError."""
+        with self._locks[stack]:
+            if stack not in self._known:
+                self._known[stack] = self.project.stacks.settings(stack)
+            return self._known[stack]
+
+    def value(self, settings: Mapping[str, str], key: str) -> str:
+        """One setting of the project's own; empty where it is not set."""
+        return settings.get(f"{self.project.name}:{key}", "")
+
+    def plain(self, stack: str, key: str) -> str:
+        """One that is no secret, from the files alone."""
+        return str(self.project.settings(stack).get(key) or "")
+
+
+def looks(here: Here) -> list[tuple[str, Look]]:
+    """All of it but GitHub."""
+    return [
+        ("engine", lambda: machine(here)),
+        ("state", lambda: backend(here)),
+        *((f"stack {each}", _of_stack(here, each)) for each in STAGES),
+        ("Hetzner projects", lambda: projects(here)),
+        ("registry", lambda: registry(here)),
+    ]
+
+
+def _of_stack(here: Here, stack: str) -> Callable[[], Sequence[Check]]:
+    return lambda: stack_checks(here, stack)
+
+
+def machine(here: Here) -> list[Check]:
+    """The engine and its plugins."""
+    pulumi = engine(here.project.root)
+    if not pulumi.exists():
+        return [missing("engine", f"no Pulumi engine at {pulumi}", "make setup")]
+    environment = {**os.environ, **here.project.environment}
+    said = subprocess.run(
+        [str(pulumi), "version"],
+        capture_output=True,
+        text=True,
+        timeout=_ENGINE_SECONDS,
+        check=False,
+        env=environment,
+    )
+    if said.returncode:
+        return [missing("engine", f"{pulumi} does not run", "make setup")]
+    home = Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    had = {each.name.split("-")[1] for each in home.glob("plugins/resource-*") if each.is_dir()}
+    checks = [ok("engine", f"pulumi {said.stdout.strip()}")]
+    if lacking := [each for each in PLUGINS if each not in had]:
+        seen = f"not there yet: {', '.join(lacking)}"
+        checks.append(warning("plugins", seen, "make setup, or the first `up` downloads them"))
+    else:
+        checks.append(ok("plugins", ", ".join(PLUGINS)))
+    return checks
+
+
+def backend(here: Here) -> list[Check]:
+    """The state's place, and whether what is secret in it is encrypted."""
+    url = here.environment.get("PULUMI_BACKEND_URL", "")
+    names = here.names
+    where = url.partition("?")[0] or "as `pulumi login` left it"
+    checks = [ok("state", f"{where}: {len(names)} stacks")]
+    known = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+    own = url.startswith(("file:", "s3:", "gs:", "azblob:"))
+    if own and not any(here.environment.get(each) for each in known):
+        seen = "no passphrase: what is secret in the state is as good as plain"
+        checks.append(missing("encryption", seen, f"export {known[1]}=…"))
+    elif own:
+        checks.append(ok("encryption", "by a passphrase"))
+    return checks
+
+
+def stack_checks(here: Here, stack: str) -> list[Check]:
+    """One stage's stack: there, readable with our passphrase, with what it needs."""
+    name = f"stack {stack}"
+    if stack not in here.names:
+        return [missing(name, "is not on the backend", "flow init")]
+    try:
+        settings = here.settings(stack)
+    except FlowError as error:
+        if "passphrase" in error.problem:
+            mend = "export PULUMI_CONFIG_PASSPHRASE_FILE=… with the one it was made with"
+            return [missing(name, "the passphrase is not this stack's", mend)]
+        raise
+    checks = [ok(name, "there, and the passphrase is right")]
+    set_ = f"pulumi config set -s {stack}"
+    images = here.value(settings, "images")
+    zone, hostname = here.value(settings, "zone"), here.value(settings, "hostname")
+    if not images:
+        checks.append(missing(f"{name}: images", "not set", f"{set_} images REGISTRY/PATH"))
+    if not zone and not hostname:
+        checks.append(missing(f"{name}: name", "no zone and no hostname", f"{set_} zone ZONE"))
+    for key in ("images", "zone", "hostname", "acmeEmail"):
+        value = here.value(settings, key)
+        if is_placeholder(value):
+            checks.append(missing(f"{name}: {key}", f"{value}, as in the template", "flow init"))
+    token = settings.get("hcloud:token") or here.environment.get("HCLOUD_TOKEN", "")
+    if not token:
+        mend = f"pulumi config set --secret hcloud:token -s {stack}"
+        return [*checks, missing(f"{name}: Hetzner token", "not set", mend)]
+    return checks + token_checks(stack, token, endpoint(here, settings), zone, hostname)
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether it is what the template says, and nobody's own."""
+    return value.endswith(("example.org", "@example.org")) or "/example-org/" in f"/{value}"
+
+
+def endpoint(here: Here, settings: Mapping[str, str]) -> str:
+    """The address of Hetzner's API."""
+    configured = settings.get("hcloud:endpoint")
+    return configured or here.environment.get("HCLOUD_ENDPOINT") or HETZNER_API
+
+
+def token_checks(stage: str, token: str, address: str, zone: str, hostname: str) -> list[Check]:
+    """A stage's Hetzner token: known, may write, reaches the zone, and no other's servers."""
+    name = f"{stage}: Hetzner token"
+    mend = (
+        f"pulumi config set --secret hcloud:token -s {stage}"
+        if stage != _DEMO
+        else "export HCLOUD_TOKEN=… of the demos' project"
+    )
+    access = hetzner.ask(token, address)
+    if not access.valid:
+        return [missing(name, "Hetzner does not know it", mend)]
+    if not access.writable:
+        return [missing(name, "may only read", f"make one with Read & Write, then: {mend}")]
+    checks = [ok(name, "known, read and write")]
+    foreign = access.stages - _TOGETHER[stage]
+    if foreign:
+        seen = f"its project has servers of {', '.join(sorted(foreign))}, too"
+        checks.append(warning(f"{stage}: project", seen, f"a project of its own, then: {mend}"))
+    if zone and zone not in access.zones:
+        seen = f"zone {zone} is not in its project"
+        mend = f"make it there, or: pulumi config set hostname NAME -s {stage}, and zone empty"
+        checks.append(missing(f"{stage}: zone", seen, mend))
+    elif zone:
+        checks.append(ok(f"{stage}: zone", zone))
+    elif hostname:
+        checks.append(ok(f"{stage}: zone", f"none: {hostname} is kept elsewhere"))
+    return checks
+
+
+def projects(here: Here) -> list[Check]:
+    """Whether production, the stages before it and demos are kept apart."""
+    tokens: dict[str, str] = {}
+    for stage in STAGES:
+        if stage in here.names:
+            tokens[stage] = here.settings(stage).get("hcloud:token", "")
+    demo = here.environment.get("HCLOUD_TOKEN", "")
+    checks: list[Check] = []
+    checks += [
+        _shared("prod", other)
+        for other in ("dev", "staging")
+        if tokens.get("prod") and tokens.get("prod") == tokens.get(other)
+    ]
+    for one, token in tokens.items():
+        if demo and token == demo:
+            checks.append(_shared(one, _DEMO))
+    if demo:
+        zone = _default(here.project, "zone")
+        settings = {"hcloud:endpoint": str(_default(here.project, "hcloud:endpoint") or "")}
+        checks += token_checks(_DEMO, demo, endpoint(here, settings), zone, "")
+    return checks or [ok("Hetzner projects", "the stages' tokens differ")]
+
+
+def _shared(one: str, other: str) -> Check:
+    return missing(
+        f"{one} and {other}: Hetzner project",
+        "the same token: who has one stage's has the other's servers",
+        "a project and a token for each, then flow init",
+    )
+
+
+def _default(project: Project, key: str) -> str:
+    """A setting of stacks without a file: the project's default."""
+    declared = yaml.safe_load((project.folder / "Pulumi.yaml").read_text()).get("config") or {}
+    found = declared.get(key, declared.get(f"{project.name}:{key}"))
+    if isinstance(found, dict):
+        return str(found.get("default", found.get("value")) or "")
+    return str(found or "")
+
+
+def registry(here: Here) -> list[Check]:
+    """What servers pull images with."""
+    name = "registry"
+    images = here.plain("dev", "images")
+    user = here.environment.get("REGISTRY_USERNAME") or here.plain("dev", "registryUsername")
+    if not user:
+        seen = f"{images}: no user to pull with, which does for public images alone"
+        return [warning(name, seen, "export REGISTRY_USERNAME=… REGISTRY_PASSWORD=…")]
+    word = here.environment.get("REGISTRY_PASSWORD")
+    if not word and "dev" in here.names:
+        word = here.value(here.settings("dev"), "registryPassword")
+    if not word:
+        return [missing(name, f"{user} has no password", "export REGISTRY_PASSWORD=…")]
+    return [ok(name, f"{images}, pulled as {user}")]

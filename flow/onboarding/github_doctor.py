@@ -1,0 +1,189 @@
+"""What `flow doctor` looks at on GitHub: the application's repository, and what runs find there."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from github import GithubException
+
+from components import naming
+from flow import caller, run_environments
+from flow.errors import FlowError
+from flow.onboarding.checking import Check, Look, missing, ok, warning
+from flow.onboarding.hub import Hub
+from flow.promotion import steps, team
+
+BRANCHES = tuple(naming.STAGE_BRANCHES.values())
+# What each of a run's environments has to have; without STATE_… where the state needs no keys.
+SECRETS = ("HCLOUD_TOKEN", "PULUMI_CONFIG_PASSPHRASE")
+VARIABLES = ("PULUMI_BACKEND_URL",)
+_INIT = "flow init"
+
+
+def looks(
+    repository: str, configured: bool, environment: Mapping[str, str]
+) -> list[tuple[str, Look]]:
+    """Everything of `repository`; `configured` when the settings give stacks a part at GitHub."""
+    token = environment.get("FLOW_GITHUB_TOKEN") or environment.get("GITHUB_TOKEN", "")
+    if not repository:
+        seen, mend = "no setting names it", "export GITHUB_REPOSITORY=OWNER/NAME"
+        return [("GitHub", lambda: [missing("GitHub: repository", seen, mend)])]
+    if not token:
+        mend = "export GITHUB_TOKEN=… (docs/tutorial.md says what it has to permit)"
+        return [("GitHub", lambda: [missing("GitHub: token", "there is none", mend)])]
+
+    def asked(look: Callable[[Hub], Sequence[Check]]) -> Look:
+        def ask() -> Sequence[Check]:
+            with Hub(repository, token, environment.get("GITHUB_API_URL", "")) as hub:
+                return look(hub)
+
+        return ask
+
+    # A run's own token is made for the run; what only an administrator sees is not asked of it.
+    parts: list[tuple[str, Look]] = [
+        ("GitHub: token", asked(access)),
+        ("GitHub: branches", asked(branches)),
+        ("GitHub: workflow", asked(workflow)),
+        *(
+            (f"GitHub: {each}", asked(_environment(each, configured)))
+            for each in run_environments.ENVIRONMENTS
+        ),
+        ("GitHub: runs", asked(runs)),
+        ("GitHub: what came back", lambda: below(repository, environment)),
+    ]
+    return parts
+
+
+def access(hub: Hub) -> list[Check]:
+    """The token: known, reaches the repository, may all that onboarding asks of it."""
+    hub.facts()
+    if lacking := hub.lacking():
+        mend = "edit the token (docs/tutorial.md): " + ", ".join(lacking)
+        return [missing("GitHub: token", f"lacks {', '.join(lacking)}", mend)]
+    return [ok("GitHub: token", f"reaches {hub.repository}, with every permission")]
+
+
+def branches(hub: Hub) -> list[Check]:
+    """The three that stages follow."""
+    lacking = [each for each in BRANCHES if hub.get(f"/branches/{each}") is None]
+    if lacking:
+        return [missing("GitHub: branches", f"there is no {', '.join(lacking)}", _INIT)]
+    return [ok("GitHub: branches", ", ".join(BRANCHES))]
+
+
+def workflow(hub: Hub) -> list[Check]:
+    """The ten lines on the default branch: there, switched on, and how new what they call is."""
+    name = "GitHub: workflow"
+    default = str(hub.facts()["default_branch"])
+    file = hub.get(f"/contents/{caller.FILE}", ref=default)
+    if file is None:
+        seen = f"{caller.FILE} is not on the default branch {default}: no deletion, no schedule"
+        return [missing(name, seen, f"{_INIT}, and merge its pull request")]
+    called = caller.pinned(base64.b64decode(file["content"]).decode(errors="replace"))
+    if called is None:
+        return [missing(name, f"{caller.FILE} calls no flow pinned to a commit", _INIT)]
+    repository, commit = called
+    checks = [ok(name, f"on {default}, calls {repository} at {commit[:12]}")]
+    listed = hub.get("/actions/workflows", per_page=100) or {}
+    for each in listed.get("workflows") or []:
+        if each["path"] == caller.FILE and each["state"] != "active":
+            site = str(hub.facts()["html_url"])
+            mend = f"gh workflow enable {each['name']}, or {site}/actions: Enable workflow"
+            checks.append(warning("GitHub: schedules", f"GitHub says {each['state']}", mend))
+    other = Hub(repository, hub.token, hub.api)
+    with other:
+        checks.append(_newer(other, commit))
+    return checks
+
+
+def _newer(hub: Hub, commit: str) -> Check:
+    """Whether the deployment repository has gone on since the commit."""
+    name = "GitHub: deployment repository"
+    try:
+        default = str(hub.facts()["default_branch"])
+        compared = hub.get(f"/compare/{commit}...{default}")
+    except FlowError as error:
+        return warning(name, error.problem, "give the token that repository, too: contents, read")
+    if compared is None:
+        seen = f"{hub.repository} does not have {commit[:12]}"
+        return missing(name, seen, f"{_INIT}: it pins the newest")
+    ahead = int(compared["ahead_by"])
+    if ahead:
+        seen = f"{hub.repository} has {ahead} newer commits, which runs do not use"
+        return warning(name, seen, f"{_INIT}: its pull request pins the newest")
+    return ok(name, f"{hub.repository}: the newest is pinned")
+
+
+def _environment(name: str, configured: bool) -> Callable[[Hub], list[Check]]:
+    return lambda hub: environment_checks(hub, name, configured)
+
+
+def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
+    """One of the environments that runs start from: names in it, and who is let in."""
+    title = f"GitHub: {name}"
+    found = hub.get(f"/environments/{name}")
+    if found is None:
+        return [missing(title, "there is no such environment", _INIT)]
+    path = f"/environments/{name}"
+    secrets, variables = (
+        hub.names(f"{path}/secrets", "secrets"),
+        hub.names(f"{path}/variables", "variables"),
+    )
+    wanted = [*SECRETS, *(["FLOW_GITHUB_TOKEN"] if configured else [])]
+    if str((variables.get("PULUMI_BACKEND_URL") or {}).get("value", "")).startswith("s3:"):
+        wanted += ["STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"]
+    if "REGISTRY_USERNAME" in variables:
+        wanted.append("REGISTRY_PASSWORD")
+    checks: list[Check] = []
+    for kind, had, names in (("secret", secrets, wanted), ("variable", variables, VARIABLES)):
+        if lacking := [each for each in names if each not in had]:
+            checks.append(missing(title, f"lacks the {kind} {', '.join(lacking)}", _INIT))
+    policies = hub.names(f"{path}/deployment-branch-policies", "branch_policies")
+    expected = run_environments.ENVIRONMENTS[name] or (run_environments.RELEASES,)
+    if lacking := [each for each in expected if each not in policies]:
+        checks.append(missing(title, f"does not admit {', '.join(lacking)}", _INIT))
+    if extra := sorted(set(policies) - set(expected)):
+        seen = f"admits {', '.join(extra)}, too: runs of these reach its secrets"
+        checks.append(warning(title, seen, "take it out: Settings → Environments"))
+    if name == "flow-prod" and not reviewers(found):
+        seen = "has no reviewers: a release goes to production unasked"
+        checks.append(missing(title, seen, f"{_INIT} --reviewer LOGIN"))
+    held = f"{len(secrets)} secrets, {len(variables)} variables, admits {', '.join(policies)}"
+    return checks or [ok(title, held)]
+
+
+def reviewers(environment: Mapping[str, Any]) -> list[str]:
+    """Who agrees before a job in it runs: logins, and slugs of teams."""
+    return [
+        str(each["reviewer"].get("login") or each["reviewer"].get("slug"))
+        for rule in environment.get("protection_rules") or []
+        if rule["type"] == "required_reviewers"
+        for each in rule["reviewers"]
+    ]
+
+
+def runs(hub: Hub) -> list[Check]:
+    """Whether a run may open pull requests."""
+    found = hub.get("/actions/permissions/workflow") or {}
+    if found.get("can_approve_pull_request_reviews"):
+        return [ok("GitHub: runs", "may open pull requests")]
+    seen = "may open no pull requests: hotfixes and promotions do not come by themselves"
+    return [missing("GitHub: runs", seen, _INIT)]
+
+
+def below(repository: str, environment: Mapping[str, str] = os.environ) -> list[Check]:
+    """Nothing in main or staging may be missing from the branches below."""
+    name = "GitHub: what came back"
+    try:
+        found = steps.missing_below(team.repository(repository, environment))
+    except GithubException as error:
+        if error.status == 404:  # a branch is not there, which is told already
+            return []
+        raise team.explained(error) from error
+    if found:
+        told = "; ".join(f"{each}: {len(commits)} commits" for each, commits in found.items())
+        return [missing(name, f"missing below: {told}", "flow back-merge")]
+    return [ok(name, "development has all of main and staging")]
