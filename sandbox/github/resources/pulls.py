@@ -71,8 +71,9 @@ def list_all(call: Call) -> Answer:
     state = call.asked("state", "open")
     head, base = call.asked("head"), call.asked("base")
     found: list[tuple[Record, Record]] = []
+    issues = {issue["number"]: issue for issue in call.store.all("issue", call.full_name)}
     for pull in call.store.all("pull", call.full_name):
-        issue = pull_records.issue_of(call.hub, pull)
+        issue = issues[pull["number"]]
         if state not in ("all", issue["state"]) or base not in ("", pull["base_ref"]):
             continue
         if ":" in head and head != f"{pull['head_owner']}:{pull['head_ref']}":
