@@ -145,7 +145,8 @@ def cloud() -> Iterator[Cloud]:
     """An empty cloud."""
     with serving() as served:
         yield served
-        served.store.close()
+    # Its jobs are done with it only now.
+    served.store.close()
 
 
 @contextmanager
