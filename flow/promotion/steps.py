@@ -53,37 +53,61 @@ def between(repository: Repository, base: str, head: str) -> list[Change]:
 
 
 def _changes(repository: Repository, commits: list[Commit]) -> list[Change]:
-    """The pull requests that commits came by, newest first; the plain commits where none did."""
+    """The pull requests that commits came by, newest first, then the commits that came by none."""
     found: list[Change] = []
-    for number in changes.numbers([each.commit.message for each in commits]):
-        try:
-            pull = repository.get_pull(number)
-        except UnknownObjectException:
-            continue
-        # The pull requests that moved everything on are no change themselves.
-        if pull.head.ref.startswith(FREEZE) or pull.head.ref in (STAGING, MAIN):
-            continue
-        found.append(
-            Change(
-                pull.title,
-                pull.number,
-                pull.user.login,
-                tuple(label.name for label in pull.labels),
-                pull.body or "",
-                pull.merge_commit_sha or "",
+    theirs: set[str] = set()
+    for commit in commits:
+        for number in changes.numbers([commit.commit.message]):
+            try:
+                pull = repository.get_pull(number)
+            except UnknownObjectException:
+                continue
+            # The pull requests that moved everything on are no change themselves.
+            if pull.head.ref.startswith(FREEZE) or pull.head.ref in (STAGING, MAIN):
+                continue
+            theirs |= _brought(commit, commits)
+            if any(each.number == number for each in found):
+                continue
+            found.append(
+                Change(
+                    pull.title,
+                    pull.number,
+                    pull.user.login,
+                    tuple(label.name for label in pull.labels),
+                    pull.body or "",
+                    pull.merge_commit_sha or "",
+                )
             )
-        )
-    return found or [
+    plain = [
         Change(each.commit.message.splitlines()[0], sha=each.sha)
         for each in commits[:_MOST]
-        if len(each.parents) < 2
+        if len(each.parents) < 2 and each.sha not in theirs
     ]
+    return found + plain
+
+
+def _brought(commit: Commit, commits: list[Commit]) -> set[str]:
+    """What a pull request's commit brought: itself and, for a merge, what its first side lacks."""
+    parents = {each.sha: [parent.sha for parent in each.parents] for each in commits}
+
+    def reached(starts: list[str]) -> set[str]:
+        seen: set[str] = set()
+        left = list(starts)
+        while left:
+            sha = left.pop()
+            if sha in parents and sha not in seen:
+                seen.add(sha)
+                left += parents[sha]
+        return seen
+
+    first, *others = parents[commit.sha] or [""]
+    return {commit.sha} | (reached(others) - reached([first]))
 
 
 def promote_staging(repository: Repository, today: datetime.date, *, dry_run: bool = False) -> Step:
     """Freeze `development` as a dated branch and ask for its merge into `staging`."""
     for pull in repository.get_pulls(state="open", base=STAGING):
-        if pull.head.ref.startswith(FREEZE):
+        if pull.head.ref.startswith(FREEZE) and _own(pull, repository):
             return Step("promotion to staging", "open", pull.html_url, pull.title,
                         pull.body or "", pull.head.ref)  # fmt: skip
     found = between(repository, STAGING, DEVELOPMENT)
@@ -99,8 +123,13 @@ def promote_staging(repository: Repository, today: datetime.date, *, dry_run: bo
     if dry_run:
         return Step("promotion to staging", "planned", "", title, text, branch)
     head = repository.get_branch(DEVELOPMENT).commit.sha
-    repository.create_git_ref(f"refs/heads/{branch}", head)
-    pull = repository.create_pull(base=STAGING, head=branch, title=title, body=text)
+    frozen = repository.create_git_ref(f"refs/heads/{branch}", head)
+    try:
+        pull = repository.create_pull(base=STAGING, head=branch, title=title, body=text)
+    except GithubException:
+        # The next try would take it for another day's, and make one more.
+        frozen.delete()
+        raise
     return Step("promotion to staging", "opened", pull.html_url, title, text, branch)
 
 
@@ -118,7 +147,7 @@ def promote_prod(repository: Repository, *, dry_run: bool = False) -> Step:
             "close them, or take the label off what does not block",
         )
     for pull in repository.get_pulls(state="open", base=MAIN):
-        if pull.head.ref == STAGING:
+        if pull.head.ref == STAGING and _own(pull, repository):
             return Step("promotion to production", "open", pull.html_url, pull.title,
                         pull.body or "", STAGING)  # fmt: skip
     found = between(repository, MAIN, STAGING)
@@ -155,6 +184,11 @@ def release(
         ) from error
     if not re.fullmatch(r"v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", tag):
         raise FlowError(f"{tag!r} is no version", "as v1.4.0; flow-prod admits tags v*", code=2)
+    if any(
+        ref.ref == f"refs/tags/{tag}" for ref in repository.get_git_matching_refs(f"tags/{tag}")
+    ):
+        # GitHub would publish what the tag names, not main.
+        raise FlowError(f"there is a tag {tag} already", "name the next one: --version")
     compare = f"{repository.html_url}/compare/{last}...{tag}" if last else ""
     text = changes.notes(found, before=last, version=tag, compare=compare)
     if dry_run:
@@ -255,9 +289,14 @@ def _label(pull: PullRequest, name: str) -> None:
 def _exists(repository: Repository, branch: str) -> bool:
     try:
         repository.get_branch(branch)
-    except GithubException:
+    except UnknownObjectException:
         return False
     return True
+
+
+def _own(pull: PullRequest, repository: Repository) -> bool:
+    """Whether it comes from a branch of the repository: anybody's fork can name one the same."""
+    return pull.head.repo is not None and pull.head.repo.full_name == repository.full_name
 
 
 def _free(repository: Repository, branch: str) -> str:

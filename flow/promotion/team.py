@@ -33,7 +33,15 @@ def repository(name: str, environment: Mapping[str, str] = os.environ) -> Reposi
             "export GITHUB_TOKEN=…, a token with contents, issues and pull requests of " + name,
         )
     api = environment.get("GITHUB_API_URL") or API
-    client = Github(auth=Auth.Token(token), base_url=api, timeout=_SECONDS, per_page=100)
+    client = Github(
+        auth=Auth.Token(token),
+        base_url=api,
+        timeout=_SECONDS,
+        per_page=100,
+        # A few calls, which somebody waits for.
+        seconds_between_requests=None,
+        seconds_between_writes=None,
+    )
     try:
         return client.get_repo(name)
     except BadCredentialsException as error:

@@ -104,11 +104,14 @@ def promote(run: Run, today: datetime.date) -> None:
     Raises FlowError: production's is held up by a release blocker.
     """
     done: list[steps.Step] = []
-    if today.isoweekday() == 1 and today.isocalendar().week % 2 == 0:
-        done.append(steps.promote_staging(_repository(run), today))
-    if today.isoweekday() == 1 and today.month % 2 == 1 and today.day <= 7:
-        done.append(steps.promote_prod(_repository(run)))
-    _tell_steps(run, "Promotions", done)
+    try:
+        if today.isoweekday() == 1 and today.isocalendar().week % 2 == 0:
+            done.append(steps.promote_staging(_repository(run), today))
+        if today.isoweekday() == 1 and today.month % 2 == 1 and today.day <= 7:
+            done.append(steps.promote_prod(_repository(run)))
+    finally:
+        # What was opened is told even where the next is refused.
+        _tell_steps(run, "Promotions", done)
 
 
 def back_merge(run: Run) -> None:
