@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import requests
 from github.Repository import Repository
 from github.WorkflowRun import WorkflowRun
 
@@ -113,7 +114,12 @@ class Runs:
     ) -> WorkflowRun:
         give_up = time.monotonic() + _RUNS
         while time.monotonic() < give_up:
-            found = self._repository.get_workflow_run(run.id)
+            try:
+                found = self._repository.get_workflow_run(run.id)
+            except requests.ConnectionError:
+                # It is being restarted; what ran goes on, or is said to have ended.
+                time.sleep(_EVERY)
+                continue
             if holds(found):
                 return found
             if found.status == "completed":
