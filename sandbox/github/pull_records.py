@@ -86,13 +86,22 @@ def create(
     return refresh(hub, added)
 
 
+def current(hub: Hub, pull: Record) -> Record:
+    """It as it stands now: as at GitHub, the merge is tried anew once somebody looks."""
+    if not pull.get("stale"):
+        return pull
+    with hub.store.transaction():
+        known = hub.store.get("pull", pull["id"]) or pull
+        return refresh(hub, known) if known.get("stale") and is_open(hub, known) else known
+
+
 def refresh(hub: Hub, pull: Record) -> Record:
     """Take up where its branches stand now, fetch the head, and try the merge."""
     repository = base_repository(hub, pull)
     git = hub.git(repository)
     number = pull["number"]
     source = head_repository(hub, pull)
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = {"stale": False}
     if source is not None:
         branch = f"refs/heads/{pull['head_ref']}"
         sha = hub.git(source).resolve(branch)
@@ -171,6 +180,7 @@ def branch_moved(
         return []
     branch = ref.removeprefix("refs/heads/")
     told: list[Event] = []
+    inside: set[str] | None = None
     for pull in hub.store.all("pull"):
         from_it = pull["head_repository"] == repository["id"] and pull["head_ref"] == branch
         to_it = pull["project"] == repository["full_name"] and pull["base_ref"] == branch
@@ -181,8 +191,22 @@ def branch_moved(
         elif from_it:
             told += _head_moved(hub, pull, caller, old, new)
         else:
-            told += _base_moved(hub, pull, caller, new)
+            if inside is None:
+                inside = _inside(hub, repository, new)
+            if f"refs/pull/{pull['number']}/head" in inside:
+                # Somebody merged it with git and pushed.
+                told += mark_merged(hub, pull, caller, new)
+            else:
+                hub.store.change("pull", pull["id"], stale=True)
     return told
+
+
+def _inside(hub: Hub, repository: Record, sha: str) -> set[str]:
+    """The refs of pull requests whose heads a commit holds."""
+    found = hub.git(repository).run(
+        "for-each-ref", "--format=%(refname)", f"--merged={sha}", "refs/pull/"
+    )
+    return set(found.splitlines())
 
 
 def _head_moved(hub: Hub, pull: Record, caller: Caller, old: str, new: str) -> list[Event]:
@@ -194,12 +218,3 @@ def _head_moved(hub: Hub, pull: Record, caller: Caller, old: str, new: str) -> l
         reviews.dismiss_stale(hub, moved)
     more = {"before": old, "after": new}
     return [event(hub, repository, moved, caller, "synchronize", **more)]
-
-
-def _base_moved(hub: Hub, pull: Record, caller: Caller, new: str) -> list[Event]:
-    git = hub.git(base_repository(hub, pull))
-    if git.is_ancestor(pull["head_sha"], new):
-        # Somebody merged it with git and pushed.
-        return mark_merged(hub, pull, caller, new)
-    refresh(hub, pull)
-    return []

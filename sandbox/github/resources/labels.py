@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.github import issue_events, issue_records
+from sandbox.github import issue_events, issue_records, pull_records
 from sandbox.github.call import Call
 from sandbox.github.errors import invalid, not_found
 from sandbox.github.listing import page
@@ -199,6 +199,9 @@ def _names(call: Call) -> list[str]:
 def _set(call: Call, issue: Record, numbers: list[int]) -> Answer:
     """Give an issue these labels, and tell of each that came or went."""
     before = issue["labels"]
+    if issue["pull"]:
+        # What runs for the label runs on the merge as it would be now.
+        pull_records.current(call.hub, issue_records.pull_of(call.hub, issue))
     changed = issue_records.change(call.hub, issue, labels=numbers)
     for number in [*numbers, *before]:
         record = call.store.get("label", number)

@@ -204,7 +204,8 @@ def withdraw_request(call: Call) -> Answer:
 
 def found(call: Call) -> Record:
     """The pull request the path names. Raises 404."""
-    return pull_records.find(call.hub, call.full_name, call.params["pull_number"])
+    pull = pull_records.find(call.hub, call.full_name, call.params["pull_number"])
+    return pull_records.current(call.hub, pull)
 
 
 def shown(call: Call, pull: Record) -> dict[str, Any]:
