@@ -49,10 +49,13 @@ def move(
     """Set a branch, or with git.NONE delete it, and tell as after a push."""
     repository = served.hub.repository(*full_name.split("/", 1))
     git = served.hub.git(repository)
-    before = git.refs("refs/")
     ref = f"refs/heads/{branch}"
+    old = git.resolve(ref) or NONE
     if sha == NONE:
         git.delete(ref)
     else:
         git.update(ref, sha)
-    pushes.finish(served.hub, repository, Caller(who, "classic"), before)
+    caller = Caller(who, "classic")
+    with served.hub.store.transaction():
+        events = pushes.moved(served.hub, repository, caller, ref, old, sha)
+    served.hub.publish(events)
