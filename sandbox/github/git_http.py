@@ -75,8 +75,7 @@ class GitHttp:
             self._hub.git(repository).folder, service, [], body, protocol, environment
         )
         if service == "git-receive-pack":
-            asked = [ref for _, _, ref in pushes.updates(body)]
-            await to_thread.run_sync(pushes.finish, self._hub, repository, caller, before, asked)
+            await to_thread.run_sync(pushes.finish, self._hub, repository, caller, before, body)
         return Response(
             told, 200 if told or code == 0 else 500, {"Cache-Control": "no-cache"},
             f"application/x-{service}-result",

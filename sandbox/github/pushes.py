@@ -5,7 +5,6 @@ the new commits (whether history is rewritten), its hook does, and the hook refu
 push is answered ref by ref.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from sandbox.github import pull_records, push_hook, rules
@@ -71,21 +70,22 @@ def finish(
     repository: Record,
     caller: Caller,
     before: dict[str, str],
-    asked: Collection[str] | None = None,
+    body: bytes | None = None,
 ) -> None:
-    """Tell of what a push has changed: one event a ref.
+    """Tell of what a push has changed: of each ref it asked to move, and moved.
 
-    asked  the refs it was about: what moved meanwhile by other hands is told of by those
+    body  the push as it was sent: what moved meanwhile by other hands is told of by those. None
+          for all that moved
     """
     after = hub.git(repository).refs("refs/")
-    refs = sorted(before.keys() | after.keys()) if asked is None else sorted(set(asked))
-    changed = [ref for ref in refs if before.get(ref) != after.get(ref)]
+    asked = {ref: after.get(ref, NONE) for ref in before.keys() | after.keys()}
+    if body is not None:
+        asked = {ref: new for _old, new, ref in updates(body) if after.get(ref, NONE) == new}
+    changed = {ref: new for ref, new in asked.items() if new != before.get(ref, NONE)}
     events: list[Event] = []
     with hub.store.transaction():
-        for ref in changed:
-            events += moved(
-                hub, repository, caller, ref, before.get(ref, NONE), after.get(ref, NONE)
-            )
+        for ref, new in sorted(changed.items()):
+            events += moved(hub, repository, caller, ref, before.get(ref, NONE), new)
     hub.publish(events)
 
 

@@ -1,5 +1,6 @@
 """git itself, over HTTP: who may fetch and push, and which pushes a repository's rules refuse."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +202,25 @@ def test_a_pull_request_follows_pushes_and_can_be_fetched_by_its_number(
     assert work.git("show", "origin/main:feature.py") == "2"
     work.git("push", "--quiet", "origin", ":feature")
     assert repo.get_pull(1).merged
+
+
+def test_pushes_at_the_same_time_are_told_of_once_each(served: Served, work: Clone) -> None:
+    sha = work.git("rev-parse", "HEAD")
+    clones = [clone(served, work.folder.parent, who) for who in ("reviewer", "maintainer")]
+    names = {each.folder.name: [f"{each.folder.name}-{n}" for n in range(4)] for each in clones}
+    # A slow hook keeps each push open while the other one moves its refs.
+    repository = served.hub.repository(*FULL_NAME.split("/"))
+    slow = served.hub.git(repository).folder / "hooks" / "post-receive"
+    slow.write_text("#!/bin/sh\nsleep 0.3\n")
+    slow.chmod(0o755)
+
+    def push(each: Clone) -> None:
+        each.git(
+            "push", "--quiet", "origin", *(f"{sha}:refs/heads/{n}" for n in names[each.folder.name])
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(push, clones))
+    told = [(e.actor, e.ref) for e in served.events if e.name == "push"]
+    wanted = [(who, f"refs/heads/{name}") for who, listed in names.items() for name in listed]
+    assert sorted(told) == sorted(wanted)
