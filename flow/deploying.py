@@ -93,10 +93,17 @@ def _up(stacks: Stacks, wish: Wish, note: OnLine) -> Result:
 def preview(project: Project, wish: Wish, stages: Stages) -> dict[str, Any]:
     """What `deploy` would change: {"environment", "changes": {kind of step: count}, "changed"}."""
     with stages.stage(f"{wish.stack}: preview") as stage:
-        planned = project.stacks.preview(wish.stack, stage.note, settings=wish.settings())
+        try:
+            planned = project.stacks.preview(wish.stack, stage.note, settings=wish.settings())
+        except NoStackError:
+            if naming.stage_of_stack(wish.stack) != "demo":
+                raise
+            stage.result = "it does not exist yet: stack, server and all would be made"
+            return {"environment": wish.stack, "exists": False, "changes": {}, "changed": 0}
         stage.result = told_changes(planned.changes)
     return {
         "environment": wish.stack,
+        "exists": True,
         "changes": dict(planned.changes),
         "changed": planned.changed,
     }

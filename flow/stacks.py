@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pulumi import automation
 
 from flow import locks, state, terminal
 from flow.diagnostics import cause
 from flow.engine import Engine, OnLine
 from flow.errors import FlowError
+from flow.run_settings import run_settings
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,25 @@ class Stacks:
         )
 
     def names(self) -> list[str]:
-        """Every stack of the project on its backend."""
-        return [summary.name for summary in self._workspace.list_stacks()]
+        """Every stack of the project on its backend. Raises FlowError where it has none."""
+        try:
+            return [summary.name for summary in self._workspace.list_stacks()]
+        except automation.CommandError as error:
+            raise FlowError(
+                f"the team's stacks cannot be listed: {cause(error)}",
+                "set PULUMI_BACKEND_URL to where the team keeps its state, and its credentials",
+            ) from error
 
     def create(self, name: str) -> None:
         """Make the stack when it does not exist."""
-        if name not in self.names():
+        if name in self.names():
+            return
+        try:
             self._workspace.create_stack(name)
+        except automation.StackAlreadyExistsError:
+            return  # made meanwhile
+        except automation.CommandError as error:
+            raise FlowError(f"the stack {name} cannot be made: {cause(error)}") from error
 
     def unselect(self) -> None:
         """Leave no stack selected, so that a command without `-s` asks instead of guessing."""
@@ -150,7 +161,8 @@ class Stacks:
         stack = self._select(name)
 
         def destroy() -> automation.DestroyResult:
-            stack.preview_destroy(color="never")
+            # Not by the SDK: its server for events may never start in a thread.
+            self._run("destroy", "--preview-only", "--color", "never", "--stack", name)
             return stack.destroy(on_output=on_line, show_secrets=False, color="never")
 
         try:
@@ -236,29 +248,11 @@ class Stacks:
         found: dict[str, Any] = json.loads(exported).get("deployment") or {}
         return found
 
-    @contextmanager
-    def _run_settings(self, name: str, changes: Mapping[str, Any]) -> Iterator[str | None]:
-        """A stack file that is the stack's own with `changes`; None where there are none.
-
-        A copy in a folder of its own: whatever ends the run, the team's file is as it was, and
-        two runs do not see each other's.
-        """
-        if not changes:
-            yield None
-            return
-        own = Path(self._workspace.work_dir) / f"Pulumi.{name}.yaml"
-        content = (yaml.safe_load(own.read_text()) if own.exists() else None) or {}
+    def _run_settings(
+        self, name: str, changes: Mapping[str, Any]
+    ) -> AbstractContextManager[str | None]:
         space = self._workspace.project_settings().name
-        config = {
-            key: value
-            for key, value in (content.get("config") or {}).items()
-            if str(key).removeprefix(f"{space}:") not in changes
-        }
-        config |= {f"{space}:{key}": value for key, value in changes.items()}
-        with tempfile.TemporaryDirectory(prefix="deployment-flow-") as folder:
-            file = Path(folder) / own.name
-            file.write_text(yaml.safe_dump({**content, "config": config}))
-            yield str(file)
+        return run_settings(Path(self._workspace.work_dir), space, name, changes)
 
     def _select(self, name: str) -> automation.Stack:
         return automation.Stack.select(name, self._workspace)
@@ -284,12 +278,7 @@ class Stacks:
         with locks.breaking(found) as left:
             files = [each.file for each in left]
             if left and None in files:
-                try:
-                    self._run("cancel", "--yes", "--stack", name)
-                except automation.CommandError as error:
-                    raise FlowError(
-                        f"the lock of {name} cannot be broken: {cause(error)}"
-                    ) from error
+                self._run("cancel", "--yes", "--stack", name)
             for file in files:
                 if file is not None:
                     # Exactly this one: another may have been taken since.
@@ -327,7 +316,7 @@ class Stacks:
         except automation.CommandError as error:
             raise FlowError(
                 f"the update of {name} failed: {cause(error)}",
-                f"put the cause right and run pulumi up -s {name} again: it goes on from here",
+                "put the cause right and run the command again: it goes on from here",
             ) from error
         return Result(_counts(result.summary.resource_changes or {}), result.stdout)
 
