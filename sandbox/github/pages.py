@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from sandbox.github import deployments
+from sandbox.github import checks, deployments
 from sandbox.github.access import Caller
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError
@@ -29,6 +29,7 @@ from sandbox.github.resources import (
     pulls,
     releases,
     repositories,
+    reviews,
 )
 from sandbox.github.routing import Handler
 
@@ -186,21 +187,31 @@ def _pull(asking: Asking) -> Response:
     told = asking.get(pulls.get)
     number = asking.params["pull_number"]
     state = "merged" if told["merged"] else told["state"]
+    said = asking.get(reviews.list_all, [("per_page", "100")])
     above = (
         f"<p><b>{escape(state)}</b>: {escape(told['head']['label'])} → "
         f"{escape(told['base']['ref'])} by {escape(told['user']['login'])}</p>"
     )
-    return _discussion(asking, told, number, [above])
+    states = checks.contexts(asking.hub, asking.full_name, told["head"]["sha"])
+    below = [
+        _table("Reviews", ([escape(r["user"]["login"]), escape(r["state"])] for r in said)),
+        _table("Checks", ([escape(name), escape(state)] for name, state in states.items())),
+        "<h2>Files</h2>",
+        *_files(asking.get(pulls.files, [("per_page", "100")])),
+    ]
+    return _discussion(asking, told, number, [above], below)
 
 
-def _discussion(asking: Asking, told: Any, number: str, above: list[str]) -> Response:
+def _discussion(
+    asking: Asking, told: Any, number: str, above: list[str], below: Iterable[str] = ()
+) -> Response:
     labels = ", ".join(escape(label["name"]) for label in told["labels"])
     parts = [*above, f"<p>{labels}</p>", f"<pre>{escape(told['body'] or '')}</pre>"]
     said = asking.get(comments.list_of_issue, [("per_page", "100")], issue_number=number)
     for each in said:
         who = f"{escape(each['user']['login'])}, {escape(each['created_at'])}"
         parts.append(f"<h3>{who}</h3><pre>{escape(each['body'])}</pre>")
-    return page(f"#{number} {told['title']}", [*parts, _back(asking)])
+    return page(f"#{number} {told['title']}", [*parts, *below, _back(asking)])
 
 
 def _commit(asking: Asking) -> Response:

@@ -1,5 +1,6 @@
 """Reviews: by whom, of what, and which of them count."""
 
+import httpx
 import pytest
 
 from sandbox.github import reviews
@@ -120,3 +121,14 @@ def test_a_workflows_token_approves_only_where_the_repository_lets_it(served: Se
     bot = served.http(token=token)
     assert bot.post(PATH, json={"event": "APPROVE"}).status_code == 403
     assert bot.post(PATH, json={"event": "COMMENT", "body": "x"}).status_code == 200
+
+
+def test_the_pages_of_a_pull_request_show_who_said_what(served: Served) -> None:
+    served.client("reviewer").get_repo(FULL_NAME).get_pull(1).create_review(event="APPROVE")
+    head = served.repo.get_pull(1).head.sha
+    path = f"/repos/{FULL_NAME}/statuses/{head}"
+    served.raw.post(path, json={"state": "failure", "context": "<lint>"})
+    page = httpx.get(served.repo.get_pull(1).html_url).text
+    assert "<td>reviewer</td><td>APPROVED</td>" in page
+    assert "<td>&lt;lint&gt;</td><td>failure</td>" in page
+    assert "feature/a change.txt" in page
