@@ -248,6 +248,7 @@ class Sandbox:
     def _start_github(self) -> None:
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "sandbox.github.serve", "--dir", str(self.directory)]
+        command += ["--validate"] if os.environ.get(VALIDATE) else []
         self._github.start(command, environment, ROOT)
         give_up = time.monotonic() + _GITHUB_SECONDS
         while time.monotonic() < give_up and self._github.pid() is not None:

@@ -147,9 +147,13 @@ class Violations:
         self,
         answer_errors: Callable[[str, str, int, Any], list[str]],
         log_file: Path | None = None,
+        *,
+        with_requests: bool = False,
     ) -> None:
         self._answer_errors = answer_errors
         self._log_file = log_file
+        self.with_requests = with_requests
+        """Whether requests that were taken are looked at as well: of clients that keep to it."""
         self._lock = Lock()
         self.checked = 0
         self.found: list[str] = []

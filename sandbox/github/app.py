@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sandbox.github import archives, control, pages, spec
+from sandbox.github import archives, control, pages
 from sandbox.github.actions import Actions
 from sandbox.github.actions import pages as run_pages
 from sandbox.github.errors import not_found
@@ -26,20 +26,21 @@ from sandbox.openapi import Violations
 from sandbox.store import Store
 
 
-def create_app(store: Store, folder: Path, url: str, *, validate: bool = False) -> Starlette:
+def create_app(
+    store: Store, folder: Path, url: str, *, violations: Violations | None = None
+) -> Starlette:
     """The API under /api/v3, git under /<owner>/<name>.git, the sandbox's own under /_sandbox.
 
     `folder` holds the repositories and the runs' logs; `url` is where people find it. Workflows
-    run from the application's startup to its shutdown. `validate` compares each answer with
-    GitHub's description, and keeps what differs in `app.state.violations`.
+    run from the application's startup to its shutdown. With `violations` each answer is compared
+    with GitHub's description, and kept there where it differs.
     """
     hub = Hub(store, folder, url)
-    violations = Violations(spec.answer_errors) if validate else None
     gateway = Gateway(hub, violations)
     git = GitHttp(hub)
     app = Starlette(
         routes=[
-            *control.routes(hub),
+            *control.routes(hub, violations),
             *(_route(gateway, endpoint) for endpoint in collect()),
             Route(PREFIX + "/{rest:path}", _unknown_path, methods=_METHODS),
             Route("/api/graphql", Graphql(hub).answer, methods=["POST"]),

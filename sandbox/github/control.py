@@ -1,6 +1,7 @@
 """The sandbox's own paths under `/_sandbox`, which the real GitHub does not have.
 
 GET    /_sandbox/health
+GET    /_sandbox/violations                 answers unlike the API's description
 GET    /_sandbox/faults, POST, DELETE; DELETE /_sandbox/faults/<id>   see faults.py
 POST   /_sandbox/tokens {"login", "kind", "permissions", "repositories", "expires"}   a new token
 POST   /_sandbox/users {"login", "name"}     a new user, if there is none of that name
@@ -19,15 +20,23 @@ from starlette.routing import Route
 from sandbox.github import accounts
 from sandbox.github.errors import GithubError
 from sandbox.github.hub import Hub
+from sandbox.openapi import Violations
 
 Body = dict[str, Any]
 
 
-def routes(hub: Hub) -> list[Route]:
+def routes(hub: Hub, violations: Violations | None = None) -> list[Route]:
     """What is mounted beside the API."""
 
     def health(_body: Body, _params: Body) -> Any:
         return {"status": "ok", "repositories": len(hub.store.all("repository"))}
+
+    def list_violations(_body: Body, _params: Body) -> Any:
+        if violations is None:
+            return {"enabled": False, "checked": 0, "count": 0, "violations": []}
+        found = violations.found
+        told = {"checked": violations.checked, "count": len(found), "violations": found[-100:]}
+        return {"enabled": True, **told}
 
     def list_faults(_body: Body, _params: Body) -> Any:
         return {"faults": hub.faults.all()}
@@ -53,6 +62,7 @@ def routes(hub: Hub) -> list[Route]:
 
     return [
         Route("/_sandbox/health", _endpoint(health), methods=["GET"]),
+        Route("/_sandbox/violations", _endpoint(list_violations), methods=["GET"]),
         Route("/_sandbox/faults", _endpoint(list_faults), methods=["GET"]),
         Route("/_sandbox/faults", _endpoint(add_fault), methods=["POST"]),
         Route("/_sandbox/faults", _endpoint(remove_faults), methods=["DELETE"]),

@@ -55,7 +55,7 @@ class Gateway:
         if response.status_code != 304:
             problems = spec.answer_errors(method, endpoint.template, response.status_code, body)
         asked = await request.body()
-        if asked and response.status_code < 300:
+        if violations.with_requests and asked and response.status_code < 300:
             problems += spec.request_errors(method, endpoint.template, json.loads(asked))
         path = request.url.path.removeprefix(PREFIX)
         violations.add(method, path, response.status_code, problems, endpoint.template)

@@ -8,8 +8,10 @@ from pathlib import Path
 import uvicorn
 
 from sandbox import credentials
+from sandbox.github import spec
 from sandbox.github.app import create_app
 from sandbox.github.seeds import seed
+from sandbox.openapi import Violations
 from sandbox.store import Store
 
 
@@ -17,10 +19,15 @@ def main() -> None:
     """Serve until told to stop."""
     parser = argparse.ArgumentParser(description="Serve the sandbox's GitHub.")
     parser.add_argument("--dir", type=Path, required=True, help="the sandbox's folder")
-    directory = parser.parse_args().dir.resolve()
+    parser.add_argument("--validate", action="store_true", help="compare answers with the API's")
+    given = parser.parse_args()
+    directory = given.dir.resolve()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     store = Store(directory / "github.db")
-    app = create_app(store, directory / "github", credentials.GITHUB_URL)
+    violations = None
+    if given.validate:
+        violations = Violations(spec.answer_errors, directory / "logs" / "violations.log")
+    app = create_app(store, directory / "github", credentials.GITHUB_URL, violations=violations)
     seed(app.state.hub, credentials.read(directory)["github"])
     server = uvicorn.Config(
         app, host="127.0.0.1", port=credentials.GITHUB_PORT, log_level="warning",

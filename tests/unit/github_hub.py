@@ -23,9 +23,10 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox import credentials
-from sandbox.github import seeds
+from sandbox.github import seeds, spec
 from sandbox.github.app import create_app
 from sandbox.github.hub import Event, Hub
+from sandbox.openapi import Violations
 from sandbox.store import Store
 
 ORGANIZATION = seeds.ORGANIZATION
@@ -132,7 +133,8 @@ def serving(folder: Path) -> Iterator[Served]:
     """Serve a GitHub for as long as the block runs; repositories are kept in `folder`."""
     store = Store()
     url, switch = _listening()
-    app = create_app(store, folder, url, validate=True)
+    violations = Violations(spec.answer_errors, with_requests=True)
+    app = create_app(store, folder, url, violations=violations)
     switch.app = app
     tokens = {login: f"ghp_{login:x<36}" for login in seeds.PEOPLE}
     users = {who: {"token": token} for who, token in tokens.items()}
