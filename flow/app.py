@@ -23,6 +23,7 @@ from flow.commands import (
     deploy,
     destroy,
     doctor,
+    init,
     logs,
     promote,
     ssh,
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 # In the order --help shows them; a new command or group is one more line.
 COMMANDS: dict[str, Callable[..., Any]] = {
+    "init": init.init_command,
     "doctor": doctor.doctor_command,
     "build": build.build,
     "deploy": deploy.deploy,

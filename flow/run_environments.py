@@ -34,6 +34,8 @@ class Contents:
     variables: Mapping[str, str]
     reviewers: Sequence[int] = ()
     """Ids of people any of whom may agree to a run; for production."""
+    teams: Sequence[int] = ()
+    """Ids of teams, the same."""
 
 
 def ensure(repository: Repository, name: str, contents: Contents) -> Environment:
@@ -42,8 +44,11 @@ def ensure(repository: Repository, name: str, contents: Contents) -> Environment
     body: dict[str, Any] = {
         "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True}
     }
-    if contents.reviewers:
-        body["reviewers"] = [{"type": "User", "id": each} for each in contents.reviewers]
+    if asked := [
+        *({"type": "User", "id": each} for each in contents.reviewers),
+        *({"type": "Team", "id": each} for each in contents.teams),
+    ]:
+        body["reviewers"] = asked
     requester = repository.requester
     requester.requestJsonAndCheck("PUT", address, input=body)
     _admit(repository, address, ENVIRONMENTS[name])

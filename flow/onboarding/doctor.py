@@ -14,7 +14,7 @@ import yaml
 
 from components import naming
 from flow.errors import FlowError
-from flow.onboarding import hetzner
+from flow.onboarding import files, hetzner
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.pricing import HETZNER_API
 from flow.project import Project, engine
@@ -151,18 +151,13 @@ def stack_checks(here: Here, stack: str) -> list[Check]:
         checks.append(missing(f"{name}: name", "no zone and no hostname", f"{set_} zone ZONE"))
     for key in ("images", "zone", "hostname", "acmeEmail"):
         value = here.value(settings, key)
-        if is_placeholder(value):
+        if files.is_placeholder(value):
             checks.append(missing(f"{name}: {key}", f"{value}, as in the template", "flow init"))
     token = settings.get("hcloud:token") or here.environment.get("HCLOUD_TOKEN", "")
     if not token:
         mend = f"pulumi config set --secret hcloud:token -s {stack}"
         return [*checks, missing(f"{name}: Hetzner token", "not set", mend)]
     return checks + token_checks(stack, token, endpoint(here, settings), zone, hostname)
-
-
-def is_placeholder(value: str) -> bool:
-    """Whether it is what the template says, and nobody's own."""
-    return value.endswith(("example.org", "@example.org")) or "/example-org/" in f"/{value}"
 
 
 def endpoint(here: Here, settings: Mapping[str, str]) -> str:

@@ -82,6 +82,14 @@ class Hub:
             f"give the token the permission {needed}" if needed else "look at the token",
         )
 
+    def look(self, path: str) -> Any:
+        """What is at a path of the API, below no repository; None where it does not tell."""
+        try:
+            answer = self._client.get(path)
+        except httpx.HTTPError as error:
+            raise FlowError(f"GitHub cannot be asked: {type(error).__name__}") from error
+        return answer.json() if answer.is_success else None
+
     def facts(self) -> Mapping[str, Any]:
         """The repository itself. Raises FlowError for a bad token or one that does not reach it."""
         answer = self.request("GET", "")

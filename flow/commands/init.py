@@ -1,0 +1,155 @@
+"""`flow init`: an application's four stages, from tokens to the first pull request."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from github import GithubException
+
+from flow import project, terminal
+from flow.commands.asking import DryRun, Json, Yes, agree
+from flow.errors import FlowError
+from flow.onboarding import answers, init
+from flow.onboarding.checkout import Checkout
+from flow.pricing import HETZNER_API
+from flow.promotion import team
+from flow.stages import Stages
+
+
+def init_command(
+    repository: Annotated[
+        str, typer.Option(envvar="GITHUB_REPOSITORY", help="The application's, as OWNER/NAME.")
+    ] = "",
+    deployment: Annotated[
+        str,
+        typer.Option(
+            envvar="FLOW_DEPLOYMENT", help="The team's copy of this repository; else its origin."
+        ),
+    ] = "",
+    images: Annotated[
+        str, typer.Option(envvar="FLOW_IMAGES", help="Registry and path of the images.")
+    ] = "",
+    compose_file: Annotated[
+        str, typer.Option(envvar="FLOW_COMPOSE_FILE", help="In the application's folder.")
+    ] = "",
+    domain: Annotated[
+        str, typer.Option(envvar="FLOW_DOMAIN", help="Stages are dev., staging., app. of it.")
+    ] = "",
+    email: Annotated[
+        str, typer.Option(envvar="FLOW_EMAIL", help="For the certificate authority.")
+    ] = "",
+    state: Annotated[
+        str,
+        typer.Option(
+            envvar="PULUMI_BACKEND_URL", help="Of the state: s3://BUCKET?endpoint=…, file:///DIR."
+        ),
+    ] = "",
+    reviewer: Annotated[
+        list[str] | None,
+        typer.Option(help="Who agrees to a release: LOGIN or ORG/TEAM. Can be repeated."),
+    ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Commit to an unprotected branch: no pull request.")
+    ] = False,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Set the secrets on GitHub again that are there.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace settings that differ without asking.")
+    ] = False,
+    keep_default_branch: Annotated[
+        bool, typer.Option("--keep-default-branch", help="Leave the default branch as it is.")
+    ] = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Set up an application's stages: settings, stacks, GitHub, and the workflow.
+
+    Asks what is not given. Secrets come from the environment or are typed without echo:
+    HCLOUD_TOKEN_PROD, HCLOUD_TOKEN_NONPROD, HCLOUD_TOKEN_DEMO, GITHUB_TOKEN, FLOW_GITHUB_TOKEN,
+    REGISTRY_USERNAME, REGISTRY_PASSWORD, PULUMI_CONFIG_PASSPHRASE, and AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY for a bucket. Every token is checked before anything is made. Safe to
+    repeat: what is there stays.
+    """
+    here = project.find()
+    checkout = Checkout(here.folder, "")
+    given = answers.Given(
+        repository=repository,
+        deployment=deployment or (checkout.origin if checkout.exists else ""),
+        images=images,
+        compose_file=compose_file,
+        domain=domain,
+        email=email,
+        state=state,
+        reviewers=tuple(reviewer or ()),
+    )
+    asks = _prompt if sys.stdin.isatty() and not yes else None
+    told = answers.collect(given, os.environ, asks, has_stacks=init.encrypted(here))
+    wishes = init.Wishes(push=push, renew=renew, keep_default=keep_default_branch)
+    try:
+        with terminal.progress.status("checking tokens, looking at what is there …"):
+            endpoint = os.environ.get("HCLOUD_ENDPOINT") or HETZNER_API
+            plan = init.plan(here, told, os.environ, endpoint, wishes)
+        done = _carry_out(plan, told, dry_run=dry_run, yes=yes, overwrite=overwrite)
+    except GithubException as error:
+        raise team.explained(error) from error
+    for note in plan.notes:
+        terminal.say(f"note: {note}")
+    if as_json:
+        steps = [{"what": each.what, "result": done.get(each.what, "")} for each in plan.steps]
+        state_of = "planned" if dry_run else "done" if plan.steps else "nothing"
+        terminal.print_json({"state": state_of, "steps": steps, "notes": list(plan.notes)})
+
+
+def _carry_out(
+    plan: init.Plan, told: answers.Answers, *, dry_run: bool, yes: bool, overwrite: bool
+) -> dict[str, str]:
+    """Do the steps once they are agreed on; addresses of what was made, by step."""
+    if not plan.steps:
+        terminal.say("all of it is there: nothing was changed. Next: flow doctor")
+        return {}
+    terminal.say("this is what is to do:")
+    for each in plan.steps:
+        terminal.say("  - " + each.what.replace("\n", "\n  - "))
+    if dry_run:
+        return {}
+    if plan.overwrites and not overwrite:
+        listed = "; ".join(str(each) for each in plan.overwrites)
+        if yes:
+            raise FlowError(
+                f"settings of your own would be replaced: {listed}", "add --overwrite", code=2
+            )
+        agree(f"Replace settings of your own? {listed}.", yes)
+    agree("Do it?", yes)
+    if told.passphrase_is_new:
+        _show(told.secrets["passphrase"])
+    done: dict[str, str] = {}
+    with Stages() as stages:
+        for each in plan.steps:
+            with stages.stage(each.what.partition("\n")[0]) as stage:
+                result = each.do()
+                if isinstance(result, str) and result.startswith("http"):
+                    done[each.what] = stage.result = result
+    terminal.say("done. Next: merge the pull request, then flow doctor")
+    return done
+
+
+def _show(passphrase: str) -> None:
+    # Once, and before anything is encrypted with it: cut short, nothing is lost.
+    terminal.say(
+        "The passphrase of the stacks' secrets was made for you and is shown this once:\n\n"
+        f"  {passphrase}\n\nKeep it in the team's password store: without it no stack can be "
+        "changed. Runs have it as PULUMI_CONFIG_PASSPHRASE."
+    )
+
+
+def _prompt(question: str, default: str, secret: bool) -> str:
+    return str(
+        typer.prompt(
+            question, default=default, hide_input=secret, show_default=not secret, err=True
+        )
+    )

@@ -1,0 +1,139 @@
+"""`flow init`, from answers to a list of steps: all is looked at and checked before any is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from flow.errors import FlowError
+from flow.onboarding import application, files, planning
+from flow.onboarding.answers import Answers
+from flow.onboarding.checkout import Checkout
+from flow.onboarding.hub import Hub
+from flow.onboarding.planning import STAGES, Step
+from flow.project import Project
+from flow.promotion import team
+
+FILES = ("Pulumi.yaml", *(f"Pulumi.{each}.yaml" for each in STAGES))
+_WITH_TOKEN = frozenset({"HCLOUD_TOKEN"})
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How it is to be done."""
+
+    push: bool = False
+    """By commits instead of a pull request, where the branch is unprotected."""
+    renew: bool = False
+    """Set every secret on GitHub again: what is there cannot be read, and so not compared."""
+    keep_default: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in order; `overwrites` are values of somebody's own that would go."""
+
+    steps: tuple[Step, ...]
+    overwrites: tuple[files.Change, ...]
+    notes: tuple[str, ...]
+
+
+def with_state(project: Project, told: Answers) -> Project:
+    """The project on the backend and with the passphrase that were told."""
+    return replace(
+        project,
+        environment={
+            **project.environment,
+            "PULUMI_BACKEND_URL": told.state,
+            "PULUMI_CONFIG_PASSPHRASE": told.secrets["passphrase"],
+            **(
+                {
+                    "AWS_ACCESS_KEY_ID": told.secrets["key"],
+                    "AWS_SECRET_ACCESS_KEY": told.secrets["key_secret"],
+                }
+                if told.secrets.get("key")
+                else {}
+            ),
+        },
+    )
+
+
+def encrypted(project: Project) -> bool:
+    """Whether a stage's file says that its secrets have a passphrase already."""
+    found = (project.folder / f"Pulumi.{each}.yaml" for each in STAGES)
+    return any(each.exists() and "encryptionsalt:" in each.read_text() for each in found)
+
+
+def plan(
+    project: Project,
+    told: Answers,
+    environment: Mapping[str, str],
+    endpoint: str,
+    wishes: Wishes,
+) -> Plan:
+    """Check every token, then find out what is to do. Changes nothing. Raises FlowError."""
+    api = environment.get("GITHUB_API_URL", "")
+    token = told.secrets["github"]
+    notes: list[str] = []
+    with Hub(told.repository, token, api) as hub, Hub(told.deployment, token, api) as deployment:
+        access = planning.check(told, endpoint, hub, deployment)
+        project = with_state(project, told)
+        steps, changes = planning.settings_steps(project, planning.settings(told, access))
+        stack_steps, moved = planning.stack_steps(project, told)
+        steps += stack_steps
+        repository = team.repository(
+            told.repository, {"GITHUB_TOKEN": token, "GITHUB_API_URL": api}
+        )
+        checkout = Checkout(project.folder, token)
+        is_own = checkout.exists and checkout.origin == told.deployment
+        if is_own and (steps or checkout.changed(FILES) or not _pushed(deployment, checkout.head)):
+            what = f"commit {', '.join(FILES)}, and push {checkout.branch} to {told.deployment}"
+            steps.append(Step(what, lambda: checkout.publish(FILES)))
+        elif not is_own and steps:
+            notes.append(
+                f"runs use the settings that are in {told.deployment}: commit and push "
+                f"{', '.join(FILES)} there, then run flow init again, which pins that commit"
+            )
+        steps += application.branch_steps(hub, repository, keep_default=wishes.keep_default)
+        names = {k: v for k, v in environment.items() if k == "HCLOUD_ENDPOINT"}
+        for name, where in planning.PROJECT_OF_ENVIRONMENT.items():
+            wanted = planning.contents(told, access, name, names.get("HCLOUD_ENDPOINT", ""))
+            again = frozenset(wanted.secrets) if wishes.renew else frozenset()
+            step = planning.environment_step(
+                hub, repository, name, wanted, again | (_WITH_TOKEN if where in moved else again)
+            )
+            steps += [step] if step else []
+        if not told.reviewers and not _has_reviewers(hub):
+            notes.append("nobody has to agree to a release: give --reviewer LOGIN")
+
+        def commit() -> str:
+            return checkout.head if is_own else _newest(told.deployment, token, api)
+
+        workflow = application.workflow_step(
+            hub, repository, told.deployment, commit, push=wishes.push
+        )
+        steps += [workflow.step] if workflow.step else []
+        notes += [workflow.note] if workflow.note else []
+    return Plan(tuple(steps), tuple(each for each in changes if each.overwrites), tuple(notes))
+
+
+def _has_reviewers(hub: Hub) -> bool:
+    found = hub.get("/environments/flow-prod") or {}
+    rules = found.get("protection_rules") or []
+    return any(each["type"] == "required_reviewers" for each in rules)
+
+
+def _pushed(deployment: Hub, commit: str) -> bool:
+    return deployment.request("GET", f"/commits/{commit}").is_success
+
+
+def _newest(name: str, token: str, api: str) -> str:
+    """The newest commit of the deployment repository's default branch."""
+    with Hub(name, token, api) as deployment:
+        default = str(deployment.facts()["default_branch"])
+        found = deployment.get(f"/branches/{default}")
+    if found is None:
+        raise FlowError(
+            f"{name} has no commit yet", "push the team's copy of this repository to it"
+        )
+    return str(found["commit"]["sha"])

@@ -1,0 +1,261 @@
+"""What `flow init` has to do, found out by looking alone: one step for each thing that differs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from github.Repository import Repository
+
+from components import naming
+from flow import run_environments
+from flow.errors import FlowError
+from flow.onboarding import answers, files, hetzner
+from flow.onboarding.answers import Answers
+from flow.onboarding.github_doctor import reviewers
+from flow.onboarding.hub import Hub
+from flow.project import Project
+from flow.run_environments import Contents
+
+STAGES = tuple(naming.STAGE_BRANCHES)
+PROJECT_OF = {"dev": "nonprod", "staging": "nonprod", "prod": "prod"}
+PROJECT_OF_ENVIRONMENT = {"flow-nonprod": "nonprod", "flow-prod": "prod", "flow-demo": "demo"}
+_HOSTS = {"dev": "dev", "staging": "staging", "prod": "app"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do: what a person reads, and the doing."""
+
+    what: str
+    do: Callable[[], object] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What was seen of Hetzner and GitHub when every token was checked."""
+
+    zones: Mapping[str, tuple[str, ...]]
+    """Of each Hetzner project."""
+    users: Mapping[str, int]
+    teams: Mapping[str, int]
+
+
+def check(told: Answers, endpoint: str, hub: Hub, deployment: Hub) -> Access:
+    """Every token, before anything is made. Raises FlowError with all that is wrong."""
+    tokens = {name: told.secrets[name] for name in ("prod", "nonprod", "demo")}
+    problems: list[str] = []
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        found = dict(
+            zip(tokens, pool.map(lambda t: hetzner.ask(t, endpoint), tokens.values()), strict=True)
+        )
+    for name, each in found.items():
+        if not each.valid:
+            problems.append(f"Hetzner does not know the token of {name}")
+        elif not each.writable:
+            problems.append(f"the Hetzner token of {name} may only read: it needs Read & Write")
+    if not answers.distinct(list(tokens.values())):
+        problems.append("the three Hetzner tokens are not of three projects: two are the same")
+    users: dict[str, int] = {}
+    teams: dict[str, int] = {}
+    try:
+        hub.facts()
+        problems += [f"the GitHub token lacks {each}" for each in hub.lacking()]
+        deployment.facts()
+        _reviewers(hub, told.reviewers, users, teams, problems)
+    except FlowError as error:
+        problems.append(error.problem)
+    if told.secrets["stacks"]:
+        with Hub(told.repository, told.secrets["stacks"], hub.api) as runs:
+            problems += [f"FLOW_GITHUB_TOKEN lacks {each}" for each in runs.lacking()]
+    if problems:
+        listed = "\n".join(f"  - {each}" for each in problems)
+        raise FlowError(
+            f"nothing was made:\n{listed}", "docs/tutorial.md says what each token has to permit"
+        )
+    return Access({name: each.zones for name, each in found.items()}, users, teams)
+
+
+def _reviewers(
+    hub: Hub,
+    wanted: tuple[str, ...],
+    users: dict[str, int],
+    teams: dict[str, int],
+    problems: list[str],
+) -> None:
+    for each in wanted:
+        owner, slash, slug = each.partition("/")
+        found = hub.look(f"/orgs/{owner}/teams/{slug}" if slash else f"/users/{each}")
+        if found is None:
+            problems.append(f"GitHub knows no reviewer {each}")
+        else:
+            (teams if slash else users)[each] = int(found["id"])
+
+
+def settings(told: Answers, access: Access) -> dict[str, dict[str, str]]:
+    """The team's values: of Pulumi.yaml under "", and of each stage."""
+    wanted = {
+        "": {
+            "images": told.images,
+            "composeFile": told.compose_file,
+            "acmeEmail": told.email,
+            "zone": zone(access.zones["demo"], "demo", told.domain),
+        }
+    }
+    if told.secrets["stacks"]:
+        wanted[""]["githubRepository"] = told.repository
+    for stage in STAGES:
+        where = PROJECT_OF[stage]
+        held = zone(access.zones[where], where, told.domain)
+        # In a zone the stage's own name is made of the zone's.
+        name = "" if held else f"{_HOSTS[stage]}.{told.domain}"
+        wanted[stage] = {"zone": held, "hostname": name, "acmeEmail": told.email}
+    return wanted
+
+
+def zone(zones: tuple[str, ...], project: str, domain: str) -> str:
+    """The zone a project's stages are named in; empty where DNS is kept elsewhere."""
+    own = f"{project}.{domain}"
+    return own if own in zones else domain if domain in zones else ""
+
+
+def settings_steps(
+    project: Project, wanted: Mapping[str, Mapping[str, str]]
+) -> tuple[list[Step], list[files.Change]]:
+    """Files to write, and every value that changes."""
+    steps: list[Step] = []
+    all_changes: list[files.Change] = []
+    for stage, values in wanted.items():
+        file = project.folder / (f"Pulumi.{stage}.yaml" if stage else "Pulumi.yaml")
+        text = file.read_text() if file.exists() else "config:\n"
+        new, changes = (
+            files.stage(file.name, text, project.name, values)
+            if stage
+            else files.project(text, project.name, values)
+        )
+        if changes:
+            steps.append(Step("\n".join(map(str, changes)), _writer(file, new)))
+            all_changes += changes
+    return steps, all_changes
+
+
+def _writer(file: Path, text: str) -> Callable[[], object]:
+    return lambda: file.write_text(text)
+
+
+def stack_steps(project: Project, told: Answers) -> tuple[list[Step], set[str]]:
+    """Stacks and their Hetzner tokens; and the Hetzner projects whose token changes."""
+    steps: list[Step] = []
+    changed: set[str] = set()
+    parts = urlsplit(told.state)
+    folder = Path(parts.path) if parts.scheme == "file" else None
+    if folder is not None and not folder.is_dir():
+        steps.append(
+            Step(f"the state's folder {folder}", lambda: folder.mkdir(mode=0o700, parents=True))
+        )
+        had: list[str] = []
+    else:
+        had = project.stacks.names()
+    for stage in STAGES:
+        if stage not in had:
+            steps.append(Step(f"the stack {stage}", _creator(project, stage)))
+        token = told.secrets[PROJECT_OF[stage]]
+        before = project.stacks.settings(stage).get("hcloud:token") if stage in had else None
+        if before != token:
+            steps.append(Step(f"{stage}: hcloud:token, encrypted", _secret(project, stage, token)))
+            if before:
+                changed.add(PROJECT_OF[stage])
+    if steps:
+        steps.append(Step("no stack selected", lambda: project.stacks.unselect()))
+    return steps, changed
+
+
+def _creator(project: Project, stage: str) -> Callable[[], object]:
+    return lambda: project.stacks.create(stage)
+
+
+def _secret(project: Project, stage: str, token: str) -> Callable[[], object]:
+    return lambda: project.stacks.set_secret(stage, "hcloud:token", token)
+
+
+def contents(told: Answers, access: Access, name: str, endpoint: str) -> Contents:
+    """What one environment of runs holds."""
+    is_prod = name == "flow-prod"
+    return Contents(
+        secrets={
+            "HCLOUD_TOKEN": told.secrets[PROJECT_OF_ENVIRONMENT[name]],
+            "PULUMI_CONFIG_PASSPHRASE": told.secrets["passphrase"],
+            "REGISTRY_PASSWORD": told.secrets["registry"],
+            "FLOW_GITHUB_TOKEN": told.secrets["stacks"],
+            "STATE_ACCESS_KEY_ID": told.secrets.get("key", ""),
+            "STATE_SECRET_ACCESS_KEY": told.secrets.get("key_secret", ""),
+        },
+        variables={
+            "PULUMI_BACKEND_URL": told.state,
+            "REGISTRY_USERNAME": told.registry_user,
+            "HCLOUD_ENDPOINT": endpoint,
+        },
+        reviewers=list(access.users.values()) if is_prod else [],
+        teams=list(access.teams.values()) if is_prod else [],
+    )
+
+
+def environment_step(
+    hub: Hub, repository: Repository, name: str, wanted: Contents, renew: frozenset[str]
+) -> Step | None:
+    """What an environment of runs lacks; None where it has all. Secrets cannot be read back.
+
+    renew  secrets that are set again though they are there
+    """
+    path = f"/environments/{name}"
+    found: Mapping[str, Any] | None = hub.get(path)
+    secrets = hub.names(f"{path}/secrets", "secrets") if found else {}
+    variables = hub.names(f"{path}/variables", "variables") if found else {}
+    policies = hub.names(f"{path}/deployment-branch-policies", "branch_policies") if found else {}
+    told: list[str] = []
+    setting = {
+        key: value
+        for key, value in wanted.secrets.items()
+        if value and (key not in secrets or key in renew)
+    }
+    told += [f"secret {each}" for each in setting]
+    told += [
+        f"variable {key} = {value}"
+        for key, value in wanted.variables.items()
+        if value and (key not in variables or variables[key]["value"] != value)
+    ]
+    admitted = run_environments.ENVIRONMENTS[name] or (run_environments.RELEASES,)
+    told += [f"admits {each}" for each in admitted if each not in policies]
+    asked = _asked(found) if found is not None else None
+    if found is not None and asked is not None:
+        users, teams = asked
+        if not (set(wanted.reviewers) <= users and set(wanted.teams) <= teams):
+            told.append("its reviewers")
+        # Who is asked already stays: GitHub takes the list as a whole.
+        wanted = replace(
+            wanted,
+            reviewers=sorted(users | set(wanted.reviewers)),
+            teams=sorted(teams | set(wanted.teams)),
+        )
+    elif wanted.reviewers or wanted.teams:
+        told.append("its reviewers")
+    if found is not None and not told:
+        return None
+    made = replace(wanted, secrets=setting)
+    what = f"GitHub: environment {name}: {', '.join(told)}"
+    return Step(what, lambda: run_environments.ensure(repository, name, made))
+
+
+def _asked(environment: Mapping[str, Any]) -> tuple[set[int], set[int]]:
+    if not reviewers(environment):
+        return set(), set()
+    users: set[int] = set()
+    teams: set[int] = set()
+    for rule in environment["protection_rules"]:
+        for each in rule.get("reviewers") or []:
+            (users if each["type"] == "User" else teams).add(int(each["reviewer"]["id"]))
+    return users, teams
