@@ -1,0 +1,304 @@
+"""A second application, from tokens to its pull request: `flow init`, told everything."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import hcloud
+import httpx
+import pytest
+import yaml
+
+from flow import caller
+from flow.onboarding import bug_form
+from flow.sandbox_project import DEPLOYMENT, SandboxProject, sandbox_project
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+ROOT = Path(__file__).resolve().parents[2]
+OWNER = "example-org"
+STAGES = ("dev", "staging", "prod")
+FINE = {
+    **dict.fromkeys(("administration", "contents", "environments"), "write"),
+    **dict.fromkeys(("issues", "pull_requests", "workflows"), "write"),
+    "actions": "read",
+    "metadata": "read",
+}
+
+
+@dataclass
+class Application:
+    """An application that nobody has set up yet; its team's folder, tokens and accounts."""
+
+    name: str
+    folder: Path
+    environment: dict[str, str] = field(repr=False)
+    api: httpx.Client
+    site: httpx.Client
+
+    @property
+    def full_name(self) -> str:
+        return f"{OWNER}/{self.name}"
+
+    @property
+    def domain(self) -> str:
+        return f"{self.name}.test"
+
+    def flow(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """A command with no terminal; `more` are variables of its environment."""
+        return subprocess.run(
+            [sys.executable, "-m", "flow.app", *arguments],
+            cwd=ROOT,
+            env={**self.environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def init(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """`flow init` with every answer."""
+        answers = {
+            "repository": self.full_name,
+            "deployment": DEPLOYMENT,
+            "images": f"registry.sandbox.test/{self.name}",
+            "domain": self.domain,
+            "email": f"ops@{self.domain}",
+            "state": f"file://{self.folder / 'state'}",
+            "reviewer": "reviewer",
+        }
+        flags = [part for key, value in answers.items() for part in (f"--{key}", value)]
+        return self.flow("init", *flags, "--yes", *arguments, **more)
+
+    def get(self, path: str) -> Any:
+        """What GitHub answers below the repository."""
+        return self.api.get(f"/repos/{self.full_name}{path}").raise_for_status().json()
+
+    def environments(self) -> dict[str, Any]:
+        return {each["name"]: each for each in self.get("/environments")["environments"]}
+
+    def token(self, permissions: dict[str, str]) -> str:
+        """A fine-grained token of the maintainer's for the two repositories."""
+        wanted = {
+            "login": "maintainer",
+            "kind": "fine_grained",
+            "permissions": permissions,
+            "repositories": [self.full_name, DEPLOYMENT],
+        }
+        made = self.site.post("/_sandbox/tokens", json=wanted).raise_for_status()
+        return str(made.json()["token"])
+
+
+def _hetzner(project: SandboxProject, name: str, zone: str) -> str:
+    """A new Hetzner project with a zone; its token."""
+    endpoint = str(project.credentials["endpoint"])
+    control = endpoint.removesuffix("/v1") + "/_sandbox/projects"
+    made = httpx.post(control, json={"name": name}, timeout=30, trust_env=False)
+    token = str(made.raise_for_status().json()["project"]["token"])
+    hcloud.Client(token=token, api_endpoint=endpoint).zones.create(name=zone, mode="primary")
+    return token
+
+
+def _folder(project: SandboxProject, folder: Path) -> None:
+    """The template's settings, with the sandbox's own addresses."""
+    committed = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+    main = os.path.relpath(ROOT, folder)
+    trust = Path(str(project.credentials["ca"])).read_text()
+    made = sandbox_project(committed, project.credentials, main=main, acme_root=trust)
+    made["config"]["images"]["default"] = "ghcr.io/example-org/fieldwork"
+    made["config"]["zone"]["default"] = ""
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(made, sort_keys=False))
+    for stage in STAGES:
+        name = f"Pulumi.{stage}.yaml"
+        (folder / name).write_text((ROOT / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def application(
+    shared_project: SandboxProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Application]:
+    name = f"second-{secrets.token_hex(3)}"
+    folder = tmp_path_factory.mktemp(name)
+    _folder(shared_project, folder)
+    known = shared_project.credentials["github"]
+    zones = {"prod": f"{name}.test", "nonprod": f"nonprod.{name}.test", "demo": f"demo.{name}.test"}
+    tokens = {k: _hetzner(shared_project, f"{name}-{k}", zone) for k, zone in zones.items()}
+    inherited = {key: os.environ[key] for key in ("HOME", "LANG") if key in os.environ}
+    unwanted = ("GITHUB_REPOSITORY", "HCLOUD_TOKEN", "PULUMI_BACKEND_URL")
+    environment = {
+        **inherited,
+        **{k: v for k, v in shared_project.environment().items() if k not in unwanted},
+        **{f"HCLOUD_TOKEN_{key.upper()}": value for key, value in tokens.items()},
+        "PULUMI_OPTION_CWD": str(folder),
+        "PYTHONPATH": str(ROOT),
+        "NO_COLOR": "1",
+    }
+    del environment["PULUMI_CONFIG_PASSPHRASE"]
+    token = str(known["users"]["maintainer"]["token"])
+    api = httpx.Client(
+        base_url=known["api"],
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=30,
+        trust_env=False,
+    )
+    site = httpx.Client(base_url=known["url"], timeout=30, trust_env=False)
+    made = Application(name, folder, environment, api, site)
+    body = {"name": name, "private": True, "auto_init": True}
+    api.post(f"/orgs/{OWNER}/repos", json=body).raise_for_status()
+    api.put(f"/repos/{made.full_name}/collaborators/reviewer", json={"permission": "push"})
+    yield made
+    for key, zone in zones.items():
+        cloud = hcloud.Client(
+            token=tokens[key], api_endpoint=str(shared_project.credentials["endpoint"])
+        )
+        cloud.zones.delete(cloud.zones.get(zone)).action.wait_until_finished()
+    api.delete(f"/repos/{made.full_name}")
+    api.close()
+    site.close()
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr
+
+
+def test_what_is_wrong_with_the_tokens_is_named_before_anything_is_made(
+    application: Application, shared_project: SandboxProject
+) -> None:
+    before = {each.name: each.read_text() for each in application.folder.glob("Pulumi*")}
+    known = shared_project.credentials["projects"]["prod"]
+    wrong = {
+        "HCLOUD_TOKEN_PROD": known["read_only_token"],
+        "HCLOUD_TOKEN_DEMO": application.environment["HCLOUD_TOKEN_NONPROD"],
+        "GITHUB_TOKEN": application.token({**FINE, "environments": "read", "contents": "read"}),
+    }
+    refused = application.init(**wrong)
+    assert refused.returncode == 1, _said(refused)
+    for problem in (
+        "token of prod may only read",
+        "two are the same",
+        "lacks Contents: read and write",
+        "lacks Environments: read and write",
+    ):
+        assert problem in refused.stderr
+    assert not [value for value in wrong.values() if value in _said(refused)]
+    after = {each.name: each.read_text() for each in application.folder.glob("Pulumi*")}
+    assert after == before
+    assert application.environments() == {}
+    assert not (application.folder / "state").exists()
+
+
+def test_init_makes_everything_and_a_second_one_changes_nothing(application: Application) -> None:
+    planned = application.init("--dry-run", "--json")
+    assert planned.returncode == 0, _said(planned)
+    assert json.loads(planned.stdout)["state"] == "planned"
+    assert application.environments() == {}
+    token = application.token(FINE)
+    made = application.init("--json", GITHUB_TOKEN=token)
+    assert made.returncode == 0, _said(made)
+    (passphrase,) = [
+        line.strip() for line in made.stderr.partition("shown this once:")[2].splitlines()[2:3]
+    ]
+    application.environment["PULUMI_CONFIG_PASSPHRASE"] = passphrase
+    _check_settings(application)
+    _check_github(application)
+    (pull,) = application.get("/pulls")
+    assert pull["html_url"] in made.stderr
+    again = application.init("--json", GITHUB_TOKEN=token)
+    assert again.returncode == 0, _said(again)
+    assert json.loads(again.stdout)["state"] == "nothing", again.stdout
+    assert "nothing was changed" in again.stderr
+    assert pull["html_url"] in again.stderr
+
+
+def _check_settings(application: Application) -> None:
+    domain = application.domain
+    wanted = {"dev": f"nonprod.{domain}", "staging": f"nonprod.{domain}", "prod": domain}
+    for stage, zone in wanted.items():
+        text = (application.folder / f"Pulumi.{stage}.yaml").read_text()
+        config = yaml.safe_load(text)["config"]
+        assert config["deployment-flow:zone"] == zone
+        assert config["deployment-flow:acmeEmail"] == f"ops@{domain}"
+        assert set(config["hcloud:token"]) == {"secure"}
+        assert "example.org" not in str(config)
+        assert text.startswith("# "), "the comments stay"
+    declared = yaml.safe_load((application.folder / "Pulumi.yaml").read_text())["config"]
+    assert declared["images"]["default"] == f"registry.sandbox.test/{application.name}"
+    assert declared["zone"]["default"] == f"demo.{domain}"
+
+
+def _check_github(application: Application) -> None:
+    found = application.environments()
+    assert set(found) == {"flow-nonprod", "flow-prod", "flow-demo"}
+    for name in found:
+        secrets_of = application.get(f"/environments/{name}/secrets")["secrets"]
+        assert {each["name"] for each in secrets_of} == {
+            "HCLOUD_TOKEN",
+            "PULUMI_CONFIG_PASSPHRASE",
+            "REGISTRY_PASSWORD",
+        }
+    (asked,) = [
+        each["reviewer"]["login"]
+        for rule in found["flow-prod"]["protection_rules"]
+        for each in rule.get("reviewers") or []
+    ]
+    assert asked == "reviewer"
+    runs = application.get("/actions/permissions/workflow")
+    assert runs["can_approve_pull_request_reviews"] is True
+    assert application.get("")["default_branch"] == "development"
+    (pull,) = application.get("/pulls")
+    assert pull["base"]["ref"] == "development"
+    files = {each["filename"] for each in application.get(f"/pulls/{pull['number']}/files")}
+    assert files == {caller.FILE, bug_form.FILE}
+
+
+def test_once_its_pull_request_is_merged_the_doctor_misses_nothing(
+    application: Application,
+) -> None:
+    for pull in application.get("/pulls"):
+        path = f"/repos/{application.full_name}/pulls/{pull['number']}/merge"
+        application.api.put(path, json={}).raise_for_status()
+    state = f"file://{application.folder / 'state'}"
+    looked = application.flow(
+        "doctor",
+        "--json",
+        GITHUB_REPOSITORY=application.full_name,
+        PULUMI_BACKEND_URL=state,
+        HCLOUD_TOKEN=application.environment["HCLOUD_TOKEN_DEMO"],
+    )
+    found = {each["name"]: each for each in json.loads(looked.stdout)["checks"]}
+    wrong = [each for each in found.values() if each["state"] == "missing"]
+    assert wrong == []
+    assert looked.returncode == 0
+    for name in ("stack prod", "GitHub: flow-prod", "GitHub: workflow", "demo: Hetzner token"):
+        assert found[name]["state"] == "ok"
+    values = [v for k, v in application.environment.items() if "TOKEN" in k or "PASS" in k]
+    assert not [value for value in values if value in _said(looked)]
+
+
+def test_the_doctor_names_what_somebody_took_away_and_what_mends_it(
+    application: Application,
+) -> None:
+    path = f"/repos/{application.full_name}/environments/flow-demo"
+    application.api.delete(f"{path}/secrets/HCLOUD_TOKEN").raise_for_status()
+    state = f"file://{application.folder / 'state'}"
+    looked = application.flow(
+        *("doctor", "--json"),
+        GITHUB_REPOSITORY=application.full_name,
+        PULUMI_BACKEND_URL=state,
+        PULUMI_CONFIG_PASSPHRASE="another",
+    )
+    assert looked.returncode == 1
+    found = {each["name"]: each for each in json.loads(looked.stdout)["checks"]}
+    assert found["GitHub: flow-demo"]["seen"] == "lacks the secret HCLOUD_TOKEN"
+    assert found["GitHub: flow-demo"]["mend"] == "flow init"
+    assert "passphrase is not this stack's" in found["stack dev"]["seen"]
+    mended = application.init("--json")
+    assert mended.returncode == 0, _said(mended)
+    (step,) = json.loads(mended.stdout)["steps"]
+    assert step["what"] == "GitHub: environment flow-demo: secret HCLOUD_TOKEN"
