@@ -24,6 +24,7 @@ VERSION_LABEL: Final = "org.opencontainers.image.version"
 REVISION_LABEL: Final = "org.opencontainers.image.revision"
 _STEP: Final = re.compile(r"#\d+ \[(?!.*\b(internal|auth)\b)")
 """Of all a build says, its steps are shown; the rest when it fails."""
+_WIDTH: Final = 90
 _NAME: Final = re.compile(r"(?P<name>.+?)(?::(?P<tag>[\w][\w.-]*))?(?:@(?P<digest>sha256:\w{64}))?")
 
 
@@ -102,9 +103,10 @@ class Pinner:
 
         def hear(line: str) -> None:
             line = self._blot(line)
+            # Each time another step has said something, a step's name comes again.
+            if _STEP.match(line) and line not in log:
+                self._say(f"    {line[:_WIDTH]}{'…' if len(line) > _WIDTH else ''}")
             log.append(line)
-            if _STEP.match(line):
-                self._say(f"    {line}")
 
         ended = self._commands.run(
             [

@@ -153,11 +153,13 @@ def test_a_demo_from_first_command_to_nothing_left(person: Person, repository: R
     person.host.run("docker rm -f $(docker ps -aq) && systemctl start deployment-flow.service")
     assert "greeting two" in page(person, password).text
 
-    # A version that ends at once gives way to the one that ran.
-    person.host.run("{ cat app.env; echo VARIANT=crash; } > crash.env")
+    # A version whose migration fails (and says a secret while it does) replaces nothing.
+    person.host.run("{ cat app.env; echo VARIANT=fail; } > failing.env")
     repository.push(BRANCH, "three")
-    failed = person.calls("update --settings crash.env --yes")
-    refused(failed, f"version {second[:12]} serves again", "")
+    failed = person.calls("update --settings failing.env --yes")
+    refused(failed, "job migrate failed", "correct what the lines above say")
+    assert "migration 7 failed, token ***" in failed.said
+    assert status(person)["version"] == second[:12]
     assert "greeting two" in page(person, password).text
 
     runs = person.host.run("cat /data/store/runs").splitlines()
@@ -166,7 +168,7 @@ def test_a_demo_from_first_command_to_nothing_left(person: Person, repository: R
     dump = removed.answered.strip().splitlines()[-1]
     assert person.host.run(f"stat -c %a {dump}") == "600"
     assert person.host.run(f"tar -xzOf {dump} data/store/runs").splitlines() == runs
-    person.host.run(f"rm {dump} crash.env")
+    person.host.run(f"rm {dump} failing.env")
     assert difference(before, listing(person.host)) == {}
 
 
