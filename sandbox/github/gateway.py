@@ -9,6 +9,7 @@ import asyncio
 import datetime
 import hashlib
 import json
+import logging
 from contextlib import nullcontext
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +26,8 @@ from sandbox.github.faults import LIMIT
 from sandbox.github.hub import Hub
 from sandbox.github.routing import Answer, Endpoint
 from sandbox.openapi import Violations
+
+log = logging.getLogger(__name__)
 
 PREFIX = "/api/v3"
 
@@ -68,6 +71,7 @@ class Gateway:
             "x-ratelimit-resource": "core",
             "x-github-media-type": "github.v3; format=json",
         }
+        body: dict[str, Any] = {}
         try:
             path = request.url.path.removeprefix(PREFIX)
             delay = self._hub.faults.strike(request.method, path)
@@ -89,6 +93,14 @@ class Gateway:
             answer = await to_thread.run_sync(self._work, call, endpoint)
         except GithubError as error:
             return JSONResponse(error.body(), error.status, {**headers, **error.headers})
+        except Exception:
+            # What a handler could not make sense of is the request's fault, or the sandbox's.
+            wrong = spec.request_errors(request.method, endpoint.template, body)
+            refusal = GithubError(422, "Invalid request.\n\n" + "\n".join(wrong))
+            if not wrong:
+                log.exception("%s %s broke", request.method, request.url.path)
+                refusal = GithubError(500, "Server Error: the sandbox failed; see its log")
+            return JSONResponse(refusal.body(), refusal.status, headers)
         headers = {**headers, **answer.headers}
         if answer.body is None:
             return Response(status_code=answer.status, headers=headers)

@@ -8,6 +8,7 @@ from pathlib import Path
 import github
 import pytest
 
+from sandbox.github import rules
 from tests.unit.github_hub import FULL_NAME, Served, refused
 from tests.unit.github_hub import served as served
 
@@ -77,3 +78,34 @@ def test_the_clock_can_be_moved_past_a_tokens_end(served: Served) -> None:
     served.raw.post(f"{served.url}/_sandbox/clock", json={"offset": 7200})
     with pytest.raises(github.BadCredentialsException):
         served.client(token=token).get_user().login  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/environments/x", {"reviewers": ["maintainer"]}),
+        ("POST", "/rulesets", {"name": "x", "enforcement": "active", "rules": ["deletion"]}),
+        ("POST", "/git/trees", {"tree": ["x"]}),
+        ("POST", "/issues", {"title": "x", "labels": 7}),
+        ("PUT", "/actions/secrets/X", {"encrypted_value": 7, "key_id": []}),
+        ("POST", "/actions/variables", ["X"]),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_told_what_is_wrong(
+    served: Served, method: str, path: str, body: object
+) -> None:
+    answer = served.raw.request(method, f"/repos/{FULL_NAME}{path}", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["message"]
+
+
+def test_a_fault_of_the_sandbox_itself_is_an_answer_too(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> str:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(rules, "in_force", broken)
+    answer = served.raw.get(f"/repos/{FULL_NAME}/rules/branches/main")
+    assert (answer.status_code, answer.json()["status"]) == (500, "500")
+    assert "a mistake of ours" in caplog.text
