@@ -104,7 +104,7 @@ def collect(
     reviewers = given.reviewers
     if not reviewers and ask is not None:
         typed = ask("Who agrees to production's releases (logins, ORG/TEAM, by spaces)", "-", False)
-        reviewers = tuple(typed.replace("-", " ", typed == "-").split())
+        reviewers = tuple(each for each in typed.split() if each != "-")
     found: dict[str, str] = {}
     questions = _SECRET_QUESTIONS + (_STATE_KEYS if state.startswith("s3:") else ())
     for name, variable, question, optional in questions:

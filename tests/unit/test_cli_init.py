@@ -1,0 +1,301 @@
+"""`flow init` as values: what it is told, what it writes, what it would replace, what it shows."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flow.commands import init as command
+from flow.errors import FlowError
+from flow.onboarding import answers, bug_form, files, init, planning
+from flow.onboarding.answers import Answers, Given
+from flow.onboarding.checkout import Checkout
+from flow.onboarding.planning import Access, Step
+from flow.project import Project
+
+SPACE = "deployment-flow"
+ROOT = Path(__file__).resolve().parents[2]
+TOKENS = {
+    "HCLOUD_TOKEN_PROD": "one",
+    "HCLOUD_TOKEN_NONPROD": "two",
+    "HCLOUD_TOKEN_DEMO": "three",
+    "GITHUB_TOKEN": "ghp_four",
+}
+GIVEN = Given(
+    repository="ada/app",
+    deployment="ada/deployment",
+    domain="a.test",
+    email="ops@a.test",
+    state="file:///state",
+)
+
+
+def collect(
+    given_: Given = GIVEN, ask: Any = None, has_stacks: bool = False, **more: str
+) -> Answers:
+    return answers.collect(given_, {**TOKENS, **more}, ask, has_stacks=has_stacks)
+
+
+# -- what it is told -------------------------------------------------------------
+
+
+def test_all_that_is_not_given_is_named_at_once_where_nobody_can_be_asked() -> None:
+    with pytest.raises(FlowError) as raised:
+        answers.collect(Given(), {}, None, has_stacks=True)
+    for each in ("--repository", "--domain", "--state", *TOKENS, "PULUMI_CONFIG_PASSPHRASE"):
+        assert each in raised.value.problem
+    assert raised.value.code == 2
+
+
+def test_what_has_a_sensible_value_is_not_asked_of_a_script() -> None:
+    told = collect()
+    assert told.images == "ghcr.io/ada/app"
+    assert told.compose_file == "compose.yaml"
+    assert told.passphrase_is_new
+    assert len(told.secrets["passphrase"]) >= 40
+    assert "ghp_four" not in repr(told)
+
+
+def test_a_person_is_asked_for_what_lacks_and_secrets_are_asked_as_such() -> None:
+    asked: dict[str, bool] = {}
+
+    def ask(question: str, default: str, secret: bool) -> str:
+        asked[question] = secret
+        return "typed" if secret else default or "robot"
+
+    told = answers.collect(GIVEN, {"GITHUB_TOKEN": "ghp_four"}, ask, has_stacks=False)
+    assert told.secrets["prod"] == "typed"
+    assert told.secrets["github"] == "ghp_four"
+    assert all(secret for question, secret in asked.items() if "oken" in question)
+    assert not any("GitHub token that sets" in question for question in asked)
+    assert told.reviewers == ()
+
+
+def test_a_bucket_s_keys_are_wanted_where_the_state_is_in_one() -> None:
+    bucket = Given(**{**vars(GIVEN), "state": "s3://bucket?endpoint=x"})
+    with pytest.raises(FlowError, match="AWS_ACCESS_KEY_ID"):
+        collect(bucket)
+    told = collect(bucket, AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="word")
+    wanted = planning.contents(told, Access({}, {}, {}), "flow-demo", "")
+    assert wanted.secrets["STATE_SECRET_ACCESS_KEY"] == "word"
+    assert wanted.secrets["HCLOUD_TOKEN"] == "three"
+
+
+def test_stacks_that_are_encrypted_keep_their_passphrase(tmp_path: Path) -> None:
+    with pytest.raises(FlowError, match="encrypted already"):
+        collect(has_stacks=True)
+    file = tmp_path / "passphrase"
+    file.write_text("long and secret\n")
+    told = collect(has_stacks=True, PULUMI_CONFIG_PASSPHRASE_FILE=str(file))
+    assert told.secrets["passphrase"] == "long and secret"
+    assert not told.passphrase_is_new
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("repository", "app"), ("domain", "A test"), ("state", "bucket")]
+)
+def test_what_cannot_be_is_refused(key: str, value: str) -> None:
+    with pytest.raises(FlowError, match=key) as raised:
+        collect(Given(**{**vars(GIVEN), key: value}))
+    assert raised.value.code == 2
+
+
+# -- what it writes --------------------------------------------------------------
+
+
+def test_a_zone_is_used_where_the_token_s_project_has_it() -> None:
+    access = Access(
+        {"prod": ("a.test",), "nonprod": ("nonprod.a.test", "a.test"), "demo": ()}, {}, {}
+    )
+    wanted = planning.settings(collect(), access)
+    assert wanted["prod"] == {"zone": "a.test", "hostname": "", "acmeEmail": "ops@a.test"}
+    assert wanted["dev"]["zone"] == "nonprod.a.test"
+    assert wanted[""]["zone"] == ""
+    assert "githubRepository" not in wanted[""]
+    elsewhere = planning.settings(collect(), Access(dict.fromkeys(access.zones, ()), {}, {}))
+    assert [elsewhere[each]["hostname"] for each in ("dev", "staging", "prod")] == [
+        "dev.a.test",
+        "staging.a.test",
+        "app.a.test",
+    ]
+
+
+def test_the_template_s_files_get_the_team_s_values_and_keep_their_comments() -> None:
+    text = (ROOT / "Pulumi.prod.yaml").read_text()
+    wanted = {"zone": "a.test", "hostname": "", "acmeEmail": "ops@a.test"}
+    new, changes = files.stage("Pulumi.prod.yaml", text, SPACE, wanted)
+    config = yaml.safe_load(new)["config"]
+    assert config[f"{SPACE}:zone"] == "a.test"
+    assert f"{SPACE}:hostname" not in config
+    assert new.count("#") == text.count("#")
+    assert not any(each.overwrites for each in changes)
+    assert files.stage("Pulumi.prod.yaml", new, SPACE, wanted) == (new, [])
+    declared = (ROOT / "Pulumi.yaml").read_text()
+    new, changes = files.project(declared, SPACE, {"images": "r.test/app", "zone": "a.test"})
+    assert yaml.safe_load(new)["config"]["images"]["default"] == "r.test/app"
+    assert new.count("#") == declared.count("#")
+    assert [each.key for each in changes] == ["images", "zone"]
+
+
+def test_a_value_of_somebodys_own_counts_as_overwritten() -> None:
+    text = f"config:\n  {SPACE}:zone: ours.test\n"
+    _, (change,) = files.stage("Pulumi.dev.yaml", text, SPACE, {"zone": "a.test"})
+    assert change.overwrites
+    assert str(change) == "Pulumi.dev.yaml: zone = a.test (is ours.test)"
+
+
+@given(
+    st.dictionaries(st.sampled_from(["zone", "hostname", "acmeEmail"]), st.text(max_size=12)),
+    st.dictionaries(st.sampled_from(["zone", "images", "secrets"]), st.text(max_size=12)),
+    st.booleans(),
+)
+def test_whatever_the_values_the_file_says_what_is_wanted(
+    wanted: dict[str, str], had: dict[str, str], flow_style: bool
+) -> None:
+    config = {f"{SPACE}:{key}": value for key, value in had.items()}
+    text = yaml.safe_dump(
+        {"config": config, "encryptionsalt": "v1:x"}, default_flow_style=flow_style
+    )
+    new, _ = files.stage("Pulumi.dev.yaml", text, SPACE, wanted)
+    found = yaml.safe_load(new)
+    assert found["encryptionsalt"] == "v1:x"
+    for key, value in {**had, **wanted}.items():
+        assert (found["config"].get(f"{SPACE}:{key}") or "") == value
+    assert files.stage("Pulumi.dev.yaml", new, SPACE, wanted) == (new, [])
+
+
+def test_the_bug_form_has_a_version_that_an_address_fills_in() -> None:
+    form = yaml.safe_load(bug_form.TEXT)
+    ids = {each["id"]: each for each in form["body"] if "id" in each}
+    assert ids["version"]["validations"] == {"required": True}
+    address = urlsplit(bug_form.address("https://x.test/ada/app", "1.4.0+2"))
+    assert parse_qs(address.query) == {"template": ["bug.yml"], "version": ["1.4.0+2"]}
+    assert Path(bug_form.FILE).name == "bug.yml"
+
+
+# -- the checkout ----------------------------------------------------------------
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=30
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """A clone of ada/deployment with the settings' files in it."""
+    for who in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{who}_NAME", "ada")
+        monkeypatch.setenv(f"GIT_{who}_EMAIL", "ada@a.test")
+    origin = tmp_path / "ada/deployment.git"
+    origin.mkdir(parents=True)
+    _git(origin, "init", "--quiet", "--bare", "--initial-branch=main")
+    clone = tmp_path / "clone"
+    _git(tmp_path, "clone", "--quiet", str(origin), str(clone))
+    for name in init.FILES:
+        (clone / name).write_text("config:\n")
+    (clone / "other").write_text("before\n")
+    _git(clone, "add", "--all")
+    _git(clone, "commit", "--quiet", "-m", "first")
+    _git(clone, "push", "--quiet", "origin", "HEAD:main")
+    return Checkout(clone, "ghp_word")
+
+
+def test_settings_alone_are_committed_and_pushed(checkout: Checkout, tmp_path: Path) -> None:
+    assert checkout.exists
+    assert checkout.origin == "ada/deployment"
+    (checkout.folder / "Pulumi.dev.yaml").write_text("config: {a: b}\n")
+    (checkout.folder / "other").write_text("half done\n")
+    assert checkout.changed(init.FILES) == ["Pulumi.dev.yaml"]
+    checkout.publish(init.FILES)
+    assert checkout.changed(init.FILES) == []
+    assert checkout.changed(["other"]) == ["other"]
+    pushed = _git(tmp_path / "ada/deployment.git", "rev-parse", "main")
+    assert pushed == checkout.head
+    assert _git(checkout.folder, "show", "--format=", "--name-only", "HEAD") == "Pulumi.dev.yaml"
+
+
+def test_a_folder_that_is_no_checkout_is_none(tmp_path: Path) -> None:
+    assert not Checkout(tmp_path, "").exists
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://github.com/ada/app.git", "git@github.com:ada/app.git", "ssh://git@x.test/ada/app"],
+)
+def test_the_origin_s_name_is_read_from_any_address(checkout: Checkout, address: str) -> None:
+    _git(checkout.folder, "remote", "set-url", "origin", address)
+    assert checkout.origin == "ada/app"
+
+
+# -- doing it --------------------------------------------------------------------
+
+
+def plan(*whats: str, done: list[str], overwrites: tuple[files.Change, ...] = ()) -> init.Plan:
+    def doer(what: str) -> Any:
+        return lambda: done.append(what)
+
+    return init.Plan(tuple(Step(each, doer(each)) for each in whats), overwrites, ())
+
+
+def carry_out(of: init.Plan, told: Answers, **more: bool) -> Mapping[str, str]:
+    wishes = {"dry_run": False, "yes": True, "overwrite": False, **more}
+    return command._carry_out(of, told, **wishes)
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done: list[str] = []
+    carry_out(plan("the stack dev", done=done), collect(), dry_run=True)
+    assert done == []
+    said = capsys.readouterr().err
+    assert "the stack dev" in said
+    assert "passphrase" not in said
+
+
+def test_a_passphrase_that_was_made_is_shown_once_and_before_anything_is_made(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = collect()
+    done: list[str] = []
+    carry_out(plan("one", "two", done=done), told)
+    said = capsys.readouterr().err
+    assert done == ["one", "two"]
+    assert said.count(told.secrets["passphrase"]) == 1
+    assert said.index(told.secrets["passphrase"]) < said.index("… one")
+    carry_out(plan("one", done=done), collect(PULUMI_CONFIG_PASSPHRASE="of the team"))
+    assert "of the team" not in capsys.readouterr().err
+
+
+def test_a_value_of_somebodys_own_is_not_replaced_unasked() -> None:
+    done: list[str] = []
+    change = files.Change("Pulumi.dev.yaml", "zone", "ours.test", "a.test")
+    of = plan("one", done=done, overwrites=(change,))
+    with pytest.raises(FlowError, match=r"ours\.test") as raised:
+        carry_out(of, collect())
+    assert raised.value.remedy == "add --overwrite"
+    assert done == []
+    carry_out(of, collect(), overwrite=True)
+    assert done == ["one"]
+
+
+def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert carry_out(plan(done=[]), collect()) == {}
+    assert "nothing was changed" in capsys.readouterr().err
+
+
+def test_stacks_with_a_salt_are_encrypted(tmp_path: Path) -> None:
+    project = Project(tmp_path, tmp_path)
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
+    assert not init.encrypted(project)
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\nencryptionsalt: v1:x\n")
+    assert init.encrypted(project)
