@@ -43,7 +43,7 @@ def table(rows: list[survey.Row], now: float) -> Table:
         colour = "green" if each.health == health.HEALTHY else "yellow"
         made.add_row(
             each.environment,
-            each.version or "–",
+            _short(each.version) or "–",
             each.commit[:10],
             f"[{colour}]{_plain(each.health)}[/]",
             "" if each.created is None else survey.span(now - each.created),
@@ -58,3 +58,9 @@ def table(rows: list[survey.Row], now: float) -> Table:
 
 def _plain(text: str) -> str:
     return text.replace("[", r"\[")
+
+
+def _short(version: str) -> str:
+    """A version that is a whole commit as people write it."""
+    is_commit = len(version) == 40 and all(c in "0123456789abcdef" for c in version)
+    return version[:10] if is_commit else version
