@@ -183,15 +183,16 @@ class SandboxTeam:
             self._move(head, base)
 
     def _move(self, head: str, base: str) -> None:
-        pull = self.client().get_repo(APPLICATION).create_pull(
-            base=base, head=head, title="The flow as it is now"
-        )  # fmt: skip
+        repository = self.client().get_repo(APPLICATION)
+        owner = APPLICATION.partition("/")[0]
+        # One may be open: what a hotfix has brought comes back the same way.
+        pulls = list(repository.get_pulls(state="open", base=base, head=f"{owner}:{head}"))
+        title = "The flow as it is now"
+        pull = pulls[0] if pulls else repository.create_pull(base=base, head=head, title=title)
         self.client("reviewer").get_repo(APPLICATION).get_pull(pull.number).create_review(
             event="APPROVE"
         )
-        pull.merge(
-            commit_title=f"The flow as it is now (#{pull.number})", commit_message="[skip ci]"
-        )
+        pull.merge(commit_title=f"{title} (#{pull.number})", commit_message="[skip ci]")
 
     def _commit(self, folder: Path, message: str, branches: tuple[str, ...]) -> str:
         self._git(folder, "add", "--all", "--force")
