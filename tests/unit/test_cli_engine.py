@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from flow import diagnostics
+from flow import diagnostics, survey
 from flow import engine as flow_engine
 from flow.engine import Engine
 from flow.errors import FlowError
@@ -96,6 +96,27 @@ open("stopped", "w").write(str(len(got)))
         made.run(["up"], str(tmp_path), {})
     thread.join()
     assert (tmp_path / "stopped").read_text() == "1"
+
+
+def test_an_interrupt_stops_the_engines_of_other_threads_too(
+    engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    made = engine(
+        """
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+open("begun", "a").write("x")
+open("ready", "w").close()
+while not got: time.sleep(0.01)
+open("stopped", "w").write(str(len(got)))
+"""
+    )
+    thread = _interrupt_when(tmp_path / "ready")
+    with pytest.raises(KeyboardInterrupt):
+        survey.at_once(lambda _: made.run(["destroy"], str(tmp_path), {}), [1, 2], 1)
+    thread.join()
+    assert (tmp_path / "stopped").read_text() == "1"
+    assert (tmp_path / "begun").read_text() == "x"  # the second never was
 
 
 def test_an_engine_that_does_not_stop_is_ended(

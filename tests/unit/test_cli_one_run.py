@@ -1,4 +1,4 @@
-"""What holds for one run leaves the team's files alone; a destroy checks, looks again and forgets."""
+"""What holds for one run leaves the team's files alone; a destroy checks, looks, then forgets."""
 
 import sys
 from collections.abc import Mapping
