@@ -1,5 +1,7 @@
 """Environments, secrets and variables, driven by PyGithub."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import github
 import pytest
 from github.EnvironmentDeploymentBranchPolicy import EnvironmentDeploymentBranchPolicyParams
@@ -80,6 +82,13 @@ def test_both_forms_of_an_environments_path_name_the_same_secrets(served: Served
     newer = f"/repos/{FULL_NAME}/environments/feature%2Fdemo/secrets"
     assert served.raw.get(older).json() == served.raw.get(newer).json()
     keys = {served.raw.get(f"{path}/public-key").json()["key"] for path in (older, newer)}
+    assert len(keys) == 1
+
+
+def test_secrets_that_are_set_at_once_are_sealed_with_one_key(served: Served) -> None:
+    path = f"/repos/{FULL_NAME}/actions/secrets/public-key"
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: served.raw.get(path).text, range(16)))
     assert len(keys) == 1
 
 
