@@ -117,6 +117,8 @@ class SandboxProject:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "HCLOUD_ENDPOINT": str(self.credentials["endpoint"]),
             "HCLOUD_TOKEN": str(tokens[DEMO_PROJECT]["token"]),
+            # What `flow init` asks for.
+            **{f"HCLOUD_TOKEN_{name.upper()}": str(each["token"]) for name, each in tokens.items()},
             # The sandbox's GitHub, as its maintainer: for `flow promote` and the like, and for any
             # client that goes by these names.
             "GITHUB_TOKEN": str(self.credentials["github"]["users"]["maintainer"]["token"]),

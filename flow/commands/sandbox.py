@@ -12,7 +12,8 @@ from rich.table import Table
 
 from flow import publishing, terminal
 from flow.errors import FlowError
-from flow.sandbox_project import FOREIGN, SandboxProject
+from flow.sandbox_project import APPLICATION, FOREIGN, SandboxProject
+from flow.sandbox_team import SandboxTeam
 from sandbox.lifecycle import Sandbox
 
 app = typer.Typer(
@@ -101,6 +102,14 @@ def publish(
     """Build the example's images as VERSION and push them to the sandbox's registry."""
     built = publishing.publish(project(), version, branch, terminal.say, fault=fault)
     terminal.print_json(built)
+
+
+@app.command()
+def team() -> None:
+    """Make the team's two repositories on the sandbox's GitHub, or bring them up to date."""
+    made = SandboxTeam(project(), terminal.say)
+    made.seed()
+    terminal.say(f"the application is at {made.url}/{APPLICATION}. Next: flow doctor")
 
 
 @app.command()

@@ -98,3 +98,24 @@ def test_the_sandbox_pages_commands_work_in_a_shell_of_the_sandbox(
     client = next(c for c in commands if c.startswith("python -c"))
     assert said[client].startswith("[")
     assert json.loads(said["curl -sS http://127.0.0.1:7080/_sandbox/faults"])["faults"]
+
+
+def test_the_tutorials_commands_work_one_after_the_other(published: SandboxProject) -> None:
+    demo = "feature-demo-tutorial"
+    before = _git_status()
+    try:
+        said = _typed(_section("docs/tutorial.md", "2. In the sandbox"))
+    finally:
+        if demo in published.stacks.names():
+            published.stacks.destroy(demo)
+            published.stacks.remove(demo)
+    assert "0 missing" in said["flow doctor"]
+    assert "2.0.0" in said["flow deploy dev --version 2.0.0"]
+    assert "2.0.0" in said["flow status"]
+    assert "https://tutorial.demo.example.test" in said["flow demo up feature-demo/tutorial"]
+    assert demo in said["flow demo list"]
+    ended = said["flow demo end feature-demo/tutorial --no-dump --yes"]
+    assert f"{demo} is gone" in ended
+    would = next(text for command, text in said.items() if command.startswith("flow init"))
+    assert "acmeEmail = ops@example.test" in would
+    assert _git_status() == before
