@@ -17,7 +17,7 @@ _LISTINGS = {
     + " -o ".join(f"-path {path}" for path in _KEPT_BY_OTHERS)
     + " \\) -prune -o ! -name '*.dpkg-*' -print",
     "contents": "find /etc /usr/local -xdev -type f ! -name '*-' -exec sha256sum {} +",
-    "root's files": "ls -A /root",
+    "files of root": "ls -A /root",
     "run": "ls /run | grep -vE 'adduser|motd|sendsigs|unattended-upgrades|sudo'",
     "packages": "dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n'",
     "chosen packages": "apt-mark showmanual",
@@ -43,7 +43,7 @@ def listing(host: Host) -> dict[str, set[str]]:
         f"echo '{mark}{name}'\n{{ {command}; }} | LC_ALL=C sort\n"
         for name, command in _LISTINGS.items()
     )
-    done = host.ssh("LC_ALL=C sh -s", text=script.replace("root's", "root-s"))
+    done = host.ssh("LC_ALL=C sh -s", text=script)
     assert done.returncode == 0, done.stderr
     found: dict[str, set[str]] = {}
     for part in done.stdout.split(mark)[1:]:

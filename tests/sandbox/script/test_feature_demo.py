@@ -168,7 +168,19 @@ def test_a_demo_from_first_command_to_nothing_left(person: Person, repository: R
     dump = removed.answered.strip().splitlines()[-1]
     assert person.host.run(f"stat -c %a {dump}") == "600"
     assert person.host.run(f"tar -xzOf {dump} data/store/runs").splitlines() == runs
-    person.host.run(f"rm {dump} failing.env")
+    person.host.run("rm failing.env")
+    assert difference(before, listing(person.host)) == {
+        "files of root": [f"+ {dump.removeprefix('/root/')}"]
+    }
+
+    # Unpacked first, the dump is what the next demo goes on with.
+    repository.push(BRANCH, "four")
+    person.host.run(f"tar -xzf {dump} -C / data && rm {dump}")
+    back = person.calls(flags(person, repository))
+    assert back.code == 0, back.said
+    assert person.host.run("cat /data/store/runs").splitlines()[:-1] == runs
+    assert person.calls("remove --yes --no-dump").code == 0
+    person.host.run("rmdir /data")
     assert difference(before, listing(person.host)) == {}
 
 
