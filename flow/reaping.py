@@ -7,7 +7,7 @@ hours before that a demo ends; and it refuses to act by a clock that differs fro
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -130,7 +130,7 @@ def plan(project: Project) -> tuple[list[Verdict], Cloud]:
     names = demos.names(project)
     found = survey.states(project, names)
     whole = {name: each for name, each in found.items() if isinstance(each, state.State)}
-    cloud = _cloud(whole)
+    cloud = _cloud(survey.providers(project, whole))
     now = check_clock(clock.now(), cloud.now())
     stacks = project.stacks
 
@@ -206,10 +206,9 @@ def _act(
     return verdict
 
 
-def _cloud(found: Mapping[str, state.State]) -> Cloud:
+def _cloud(tokens: Iterable[Mapping[str, Any]]) -> Cloud:
     """The Hetzner project of demos: by the environment's token, else a demo's own."""
-    given = {"token": os.environ.get("HCLOUD_TOKEN"), "endpoint": None}
-    for provider in (given, *(each.provider for each in found.values())):
+    for provider in tokens:
         if token := provider.get("token"):
             endpoint = provider.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT") or ""
             return Cloud(str(token), str(endpoint or pricing.HETZNER_API))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -54,11 +54,12 @@ class Row:
 
 
 def states(project: Project, names: Sequence[str]) -> dict[str, state.State | FlowError]:
-    """The state of each stack, or why it cannot be read."""
+    """The state of each stack without its secrets, or why it cannot be read."""
+    stacks = project.stacks
 
     def read(name: str) -> state.State | FlowError:
         try:
-            return state.parse(project.stacks.state(name))
+            return state.parse(stacks.state(name, secrets=False))
         except FlowError as error:
             return error
 
@@ -70,7 +71,7 @@ def look(project: Project, names: Sequence[str] | None = None) -> list[Row]:
     known = sorted(project.stacks.names(), key=order) if names is None else list(names)
     found = states(project, [each for each in known if naming.stage_of_stack(each)])
     whole = {name: each for name, each in found.items() if isinstance(each, state.State)}
-    prices = price_list(whole.values())
+    prices = price_list(providers(project, whole))
     said = at_once(_health, list(whole.values()), REQUESTS)
     healths = dict(zip(whole, said, strict=True))
     return [
@@ -109,20 +110,33 @@ def row(name: str, found: state.State, said: str, prices: pricing.Prices | None)
     )
 
 
-def price_list(found: Iterable[state.State]) -> pricing.Prices | None:
-    """Prices by the first token that reaches the API: the environment's, else a stack's own."""
+def providers(project: Project, found: Mapping[str, state.State]) -> Iterator[Mapping[str, Any]]:
+    """Tokens that may reach Hetzner, {"token", "endpoint"}: the environment's, then stacks' own.
+
+    A stack's is read only when the ones before it were of no use.
+    """
+    yield {"token": os.environ.get("HCLOUD_TOKEN")}
+    for name, each in found.items():
+        # Where the state has a token, it is there even when it is left encrypted.
+        if "token" in each.provider:
+            yield state.parse(project.stacks.state(name)).provider
+
+
+def price_list(tokens: Iterable[Mapping[str, Any]]) -> pricing.Prices | None:
+    """Prices by the first token that reaches the API; three at most are tried."""
     tried: set[tuple[str, str]] = set()
-    given = {"token": os.environ.get("HCLOUD_TOKEN")}
-    for provider in (given, *(each.provider for each in found)):
+    for provider in tokens:
         token = provider.get("token")
-        endpoint = provider.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT")
-        at = (str(endpoint or pricing.HETZNER_API), str(token or ""))
-        # Three at most: a dead network is not waited for stack by stack.
-        if not token or at in tried or len(tried) == 3:
+        if not token:
             continue
-        tried.add(at)
-        if prices := pricing.ask(*at):
+        endpoint = provider.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT")
+        at = (str(endpoint or pricing.HETZNER_API), str(token))
+        if at not in tried and (prices := pricing.ask(*at)):
             return prices
+        tried.add(at)
+        # A dead network is not waited for stack by stack.
+        if len(tried) == 3:
+            break
     return None
 
 
