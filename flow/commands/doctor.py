@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flow import project, terminal
 from flow.commands.asking import Json
+from flow.engine import stop_running
 from flow.onboarding import checking, doctor, github_doctor
 from flow.onboarding.checking import Check
 
@@ -39,7 +40,11 @@ def doctor_command(
             done.append(each)
             status.update(f"looked at {each} ({len(done)} of {len(parts)})")
 
-        found = checking.run(parts, report)
+        try:
+            found = checking.run(parts, report)
+        finally:
+            # Whoever stops us, and whatever hangs: no engine is left behind.
+            stop_running()
     if as_json:
         terminal.print_json({"checks": [each.output() for each in found]})
     else:

@@ -75,6 +75,8 @@ def plan(
     api = environment.get("GITHUB_API_URL", "")
     token = told.secrets["github"]
     notes: list[str] = []
+    if told.state.startswith("file:") and not api:
+        notes.append("a run at GitHub does not reach a state in a folder: give a bucket as --state")
     with Hub(told.repository, token, api) as hub, Hub(told.deployment, token, api) as deployment:
         access = planning.check(told, endpoint, hub, deployment)
         project = with_state(project, told)

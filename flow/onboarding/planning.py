@@ -92,8 +92,15 @@ def _reviewers(
         found = hub.look(f"/orgs/{owner}/teams/{slug}" if slash else f"/users/{each}")
         if found is None:
             problems.append(f"GitHub knows no reviewer {each}")
+        elif not slash and not _may_read(hub, each):
+            problems.append(f"{each} may not read {hub.repository}: GitHub would not ask them")
         else:
             (teams if slash else users)[each] = int(found["id"])
+
+
+def _may_read(hub: Hub, login: str) -> bool:
+    found = hub.get(f"/collaborators/{login}/permission") or {}
+    return found.get("permission", "none") != "none"
 
 
 def settings(told: Answers, access: Access) -> dict[str, dict[str, str]]:

@@ -1,5 +1,6 @@
 """A second application, from tokens to its pull request: `flow init`, told everything."""
 
+import base64
 import json
 import os
 import secrets
@@ -17,11 +18,12 @@ import yaml
 
 from flow import caller
 from flow.onboarding import bug_form
-from flow.sandbox_project import DEPLOYMENT, SandboxProject, sandbox_project
+from flow.sandbox_project import SandboxProject, sandbox_project
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = "example-org"
+HELPER = '!f() { echo username=x; echo "password=$GITHUB_TOKEN"; }; f'
 STAGES = ("dev", "staging", "prod")
 FINE = {
     **dict.fromkeys(("administration", "contents", "environments"), "write"),
@@ -46,6 +48,11 @@ class Application:
         return f"{OWNER}/{self.name}"
 
     @property
+    def deployment(self) -> str:
+        """The team's copy of this repository, whose checkout the folder is."""
+        return f"{self.full_name}-deployment"
+
+    @property
     def domain(self) -> str:
         return f"{self.name}.test"
 
@@ -66,7 +73,7 @@ class Application:
         """`flow init` with every answer."""
         answers = {
             "repository": self.full_name,
-            "deployment": DEPLOYMENT,
+            "deployment": self.deployment,
             "images": f"registry.sandbox.test/{self.name}",
             "domain": self.domain,
             "email": f"ops@{self.domain}",
@@ -80,6 +87,20 @@ class Application:
         """What GitHub answers below the repository."""
         return self.api.get(f"/repos/{self.full_name}{path}").raise_for_status().json()
 
+    def git(self, *arguments: str) -> str:
+        """A git command in the team's folder."""
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
     def environments(self) -> dict[str, Any]:
         return {each["name"]: each for each in self.get("/environments")["environments"]}
 
@@ -89,7 +110,7 @@ class Application:
             "login": "maintainer",
             "kind": "fine_grained",
             "permissions": permissions,
-            "repositories": [self.full_name, DEPLOYMENT],
+            "repositories": [self.full_name, self.deployment],
         }
         made = self.site.post("/_sandbox/tokens", json=wanted).raise_for_status()
         return str(made.json()["token"])
@@ -103,6 +124,14 @@ def _hetzner(project: SandboxProject, name: str, zone: str) -> str:
     token = str(made.raise_for_status().json()["project"]["token"])
     hcloud.Client(token=token, api_endpoint=endpoint).zones.create(name=zone, mode="primary")
     return token
+
+
+def _clone(application: Application) -> None:
+    """As a person has it: cloned by name, with a name of their own in the commits."""
+    url = str(application.site.base_url)
+    application.git("init", "--quiet", "--initial-branch=main")
+    application.git("remote", "add", "origin", f"{url.rstrip('/')}/{application.deployment}.git")
+    application.git("-c", f"credential.helper={HELPER}", "pull", "--quiet", "origin", "main")
 
 
 def _folder(project: SandboxProject, folder: Path) -> None:
@@ -125,7 +154,6 @@ def application(
 ) -> Iterator[Application]:
     name = f"second-{secrets.token_hex(3)}"
     folder = tmp_path_factory.mktemp(name)
-    _folder(shared_project, folder)
     known = shared_project.credentials["github"]
     zones = {"prod": f"{name}.test", "nonprod": f"nonprod.{name}.test", "demo": f"demo.{name}.test"}
     tokens = {k: _hetzner(shared_project, f"{name}-{k}", zone) for k, zone in zones.items()}
@@ -138,6 +166,8 @@ def application(
         "PULUMI_OPTION_CWD": str(folder),
         "PYTHONPATH": str(ROOT),
         "NO_COLOR": "1",
+        **{f"GIT_{who}_NAME": "ada" for who in ("AUTHOR", "COMMITTER")},
+        **{f"GIT_{who}_EMAIL": "ada@example.test" for who in ("AUTHOR", "COMMITTER")},
     }
     del environment["PULUMI_CONFIG_PASSPHRASE"]
     token = str(known["users"]["maintainer"]["token"])
@@ -150,7 +180,12 @@ def application(
     site = httpx.Client(base_url=known["url"], timeout=30, trust_env=False)
     made = Application(name, folder, environment, api, site)
     body = {"name": name, "private": True, "auto_init": True}
-    api.post(f"/orgs/{OWNER}/repos", json=body).raise_for_status()
+    for each in (body, {**body, "name": f"{name}-deployment"}):
+        api.post(f"/orgs/{OWNER}/repos", json=each).raise_for_status()
+    _clone(made)
+    _folder(shared_project, folder)
+    made.git("add", "Pulumi.yaml", *(f"Pulumi.{each}.yaml" for each in STAGES))
+    made.git("commit", "--quiet", "-m", "The template")
     api.put(f"/repos/{made.full_name}/collaborators/reviewer", json={"permission": "push"})
     yield made
     for key, zone in zones.items():
@@ -158,7 +193,8 @@ def application(
             token=tokens[key], api_endpoint=str(shared_project.credentials["endpoint"])
         )
         cloud.zones.delete(cloud.zones.get(zone)).action.wait_until_finished()
-    api.delete(f"/repos/{made.full_name}")
+    for each in (made.full_name, made.deployment):
+        api.delete(f"/repos/{each}")
     api.close()
     site.close()
 
@@ -207,6 +243,7 @@ def test_init_makes_everything_and_a_second_one_changes_nothing(application: App
     application.environment["PULUMI_CONFIG_PASSPHRASE"] = passphrase
     _check_settings(application)
     _check_github(application)
+    _check_pin(application)
     (pull,) = application.get("/pulls")
     assert pull["html_url"] in made.stderr
     again = application.init("--json", GITHUB_TOKEN=token)
@@ -230,6 +267,20 @@ def _check_settings(application: Application) -> None:
     declared = yaml.safe_load((application.folder / "Pulumi.yaml").read_text())["config"]
     assert declared["images"]["default"] == f"registry.sandbox.test/{application.name}"
     assert declared["zone"]["default"] == f"demo.{domain}"
+
+
+def _check_pin(application: Application) -> None:
+    """What the workflow calls is a commit that has the settings."""
+    file = application.get(f"/contents/{caller.FILE}?ref=flow-init")
+    pinned = caller.pinned(base64.b64decode(file["content"]).decode())
+    assert pinned is not None
+    repository, commit = pinned
+    assert repository == application.deployment
+    path = f"/repos/{repository}/contents/Pulumi.prod.yaml"
+    found = application.api.get(path, params={"ref": commit}).raise_for_status().json()
+    text = base64.b64decode(found["content"]).decode()
+    assert text == (application.folder / "Pulumi.prod.yaml").read_text()
+    assert application.git("status", "--porcelain", "--untracked-files=no") == ""
 
 
 def _check_github(application: Application) -> None:
@@ -302,3 +353,22 @@ def test_the_doctor_names_what_somebody_took_away_and_what_mends_it(
     assert mended.returncode == 0, _said(mended)
     (step,) = json.loads(mended.stdout)["steps"]
     assert step["what"] == "GitHub: environment flow-demo: secret HCLOUD_TOKEN"
+
+
+def test_other_answers_replace_nothing_unasked_and_reach_the_workflow_by_a_push(
+    application: Application,
+) -> None:
+    before = application.git("rev-parse", "HEAD")
+    email = ("--email", f"new@{application.domain}")
+    refused = application.init(*email)
+    assert refused.returncode == 2, _said(refused)
+    assert "--overwrite" in refused.stderr
+    assert application.git("rev-parse", "HEAD") == before
+    done = application.init(*email, "--overwrite", "--push")
+    assert done.returncode == 0, _said(done)
+    assert application.get("/pulls") == []
+    after = application.git("rev-parse", "HEAD")
+    assert after != before
+    file = application.get(f"/contents/{caller.FILE}?ref=development")
+    pinned = caller.pinned(base64.b64decode(file["content"]).decode())
+    assert pinned == (application.deployment, after)
