@@ -119,7 +119,7 @@ def test_memory_is_named_when_docker_has_started_the_container_again(bench: Benc
     ]
     seen = "false 3 2031-05-31T09:00:00.123456789Z"
     bench.commands.failing = {" up --detach": ["unhealthy"], "docker inspect": [seen]}
-    with pytest.raises(DeployError, match="web is starting, started again 3 times$"):
+    with pytest.raises(DeployError, match=r"web is starting, started again 3 times$"):
         bench.deploy(request())
     events = "docker events --since 2031-05-31T09:00:00.123456789Z"
     bench.commands.failing[events] = ["oom", "oom"]
