@@ -1,6 +1,7 @@
 """Which runs wait for which, what starts when, and what a restart leaves."""
 
 import itertools
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -209,6 +210,35 @@ def test_schedules_follow_the_sandboxs_clock_and_stop_where_nothing_happens(worl
     (known,) = world.hub.store.all("workflow", fieldwork["full_name"])
     until(lambda: (world.hub.store.get("workflow", known["id"]) or {})["state"] != "active")
     assert len(world.runs(fieldwork)) == 1
+
+
+def test_a_deleted_repository_holds_nothing_up(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone, other = world.repository("gone"), world.repository()
+    text = """
+on: push
+concurrency: one
+jobs:
+  a: {runs-on: x, environment: prod, steps: [{run: echo done}]}
+"""
+    for repository in (gone, other):
+        world.environment(repository, "prod", reviewers=[{"type": "User", "id": 1}])
+        world.push(repository, {WORKFLOW: text})
+    run = world.run(other)
+    until(lambda: world.jobs(run).get("a", {}).get("status") == "waiting")
+    world.settle()
+    shutil.rmtree(world.hub.git(gone).folder)
+    world.hub.store.forget(gone["full_name"])
+    world.hub.store.remove("repository", gone["id"])
+    # Long enough for the scheduler to look at what waits.
+    time.sleep(1.2)
+    assert "Traceback" not in caplog.text
+    again = world.repository("gone")
+    world.push(again, {WORKFLOW: text.replace("environment: prod, ", "")})
+    assert world.conclusions(world.run(again)) == {"a": "success"}
+    world.command(run, "review", environments=["prod"], state="approved", comment="")
+    assert world.conclusions(run) == {"a": "success"}
 
 
 def test_after_a_restart_what_ran_is_cancelled_and_what_waited_waits_again(world: World) -> None:

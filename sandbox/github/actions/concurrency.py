@@ -76,3 +76,10 @@ class Groups:
                     group.holder.go()
                 else:
                     del self._groups[key]
+
+    def forget(self, run: int) -> None:
+        """Give up every place of a run that is no more."""
+        for group in list(self._groups.values()):
+            group.waiting = [holder for holder in group.waiting if holder.run != run]
+            if group.holder is not None and group.holder.run == run:
+                self.leave(group.holder)

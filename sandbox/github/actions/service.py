@@ -193,11 +193,22 @@ class Actions:
     def _tick(self) -> None:
         for event in self._schedules.due():
             self._event(event)
+        for number, execution in self._running.items():
+            if self._hub.store.get("run", number) is None:
+                self._drop(execution)
         self._running = {n: e for n, e in self._running.items() if not e.finished}
         for execution in self._running.values():
             for leaf in execution.leaves.values():
                 if not leaf.done and not leaf.begun:
                     self._jobs.look(execution, leaf)
+
+    def _drop(self, execution: Execution) -> None:
+        """Forget a run whose repository was deleted; what of it runs is ended."""
+        execution.finished = True
+        for leaf in execution.leaves.values():
+            leaf.stop.force = True
+            leaf.stop.asked.set()
+        self._groups.forget(execution.number)
 
     def _resume(self) -> None:
         """Runs of an earlier process: what ran is over, what waited waits again."""
