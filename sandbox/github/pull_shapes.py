@@ -30,7 +30,9 @@ def simple(hub: Hub, repository: Record, pull: Record) -> dict[str, Any]:
         for name, value in urls.items()
     }
     return {
-        **issue_records.shared_shape(hub, repository, issue),
+        **(shared := issue_records.shared_shape(hub, repository, issue)),
+        # Of a pull request's labels the description says that theirs is text.
+        "labels": [{**each, "description": each["description"] or ""} for each in shared["labels"]],
         "id": pull["id"],
         "node_id": f"PR_{pull['id']}",
         **urls,
