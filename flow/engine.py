@@ -12,8 +12,10 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from io import StringIO
+from pathlib import Path
 from typing import IO, Any
 
 from pulumi import automation
@@ -108,6 +110,7 @@ class Engine(automation.PulumiCommand):
         finally:
             watch.cancel()
             _running.discard(process)
+            _sweep(process.pid)
         if overdue.is_set():
             raise FlowError(
                 f"the destroy was not over in {DESTROY_SECONDS:.0f} s and was ended: something "
@@ -147,6 +150,37 @@ def _stop(process: subprocess.Popen[str]) -> None:
             return
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
+
+
+def _sweep(session: int) -> None:
+    """End what an engine that is gone has left: its language host lives on, when it is stopped
+    while it starts the program. What is about to end by itself gets the time to.
+    """
+    for given, seconds in ((0, 1.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+        left = _members(session)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, given)
+        until = time.monotonic() + seconds
+        while left and time.monotonic() < until:
+            time.sleep(0.05)
+            left = _members(session)
+        if not left:
+            return
+
+
+def _members(session: int) -> list[int]:
+    """Processes of a session that are not zombies; none where there is no /proc to ask."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name in brackets may hold anything: count from its end.
+            words = stat.read_text().rpartition(")")[2].split()
+        except (OSError, UnicodeDecodeError):
+            continue  # it has ended
+        if words[3] == str(session) and words[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
 
 
 def _give_up(process: subprocess.Popen[str], overdue: threading.Event) -> None:

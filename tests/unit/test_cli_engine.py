@@ -119,6 +119,25 @@ open("stopped", "w").write(str(len(got)))
     assert (tmp_path / "begun").read_text() == "x"  # the second never was
 
 
+def test_what_an_engine_leaves_behind_is_ended_with_it(
+    engine: Callable[[str], Engine], tmp_path: Path
+) -> None:
+    # As a language host is: in a process group of its own, and deaf to the engine's end.
+    made = engine(
+        """
+import subprocess
+left = subprocess.Popen(["sleep", "60"], process_group=0, stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL)
+open("left", "w").write(str(left.pid))
+os._exit(1)
+"""
+    )
+    with pytest.raises(automation.CommandError):
+        made.run(["up"], str(tmp_path), {})
+    stat = Path(f"/proc/{(tmp_path / 'left').read_text()}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
 def test_an_engine_that_does_not_stop_is_ended(
     engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
