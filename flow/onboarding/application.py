@@ -58,30 +58,49 @@ class Workflow:
 
 
 def workflow_step(
-    hub: Hub, repository: Repository, deployment: str, commit: Callable[[], str], *, push: bool
+    hub: Hub,
+    repository: Repository,
+    deployment: str,
+    commit: Callable[[], str],
+    *,
+    moves: bool,
+    push: bool,
 ) -> Workflow:
     """The ten lines and the bug form, by a pull request or by commits.
 
-    commit  the deployment repository's; asked for again when the step is done, as it may move
+    commit  the deployment repository's; asked for again when the step is done
+    moves   an earlier step makes another one
     """
     default = str(hub.facts()["default_branch"])
     base = DEVELOPMENT if hub.get(f"/branches/{DEVELOPMENT}") is not None else default
     protected = bool((hub.get(f"/branches/{base}") or {}).get("protected"))
-    direct = push and not protected
     wanted = {caller.FILE: caller.render(deployment, commit()), bug_form.FILE: bug_form.TEXT}
     had = {file: _text(hub, file, base) for file in wanted}
-    note = f"{base} is protected: a pull request instead of a push" if push and protected else ""
-    differs = [file for file, text in wanted.items() if had[file] != text]
+    was = had[caller.FILE]
+    theirs = was is not None and caller.pinned(was) is None
+    direct = push and not protected and not theirs
+    why = f"{caller.FILE} is not of flow's making" if theirs else f"{base} is protected"
+    note = f"{why}: a pull request instead of a push" if push and not direct else ""
+    differs = [
+        file
+        for file, text in wanted.items()
+        if had[file] != text or (moves and file == caller.FILE)
+    ]
     if had[bug_form.FILE] is not None and bug_form.FILE in differs:
         differs.remove(bug_form.FILE)  # the team's own words
     if not differs:
         return Workflow(None, note)
-    if not direct and all(_text(hub, file, BRANCH) == wanted[file] for file in differs):
+    if (
+        not direct
+        and not moves
+        and all(_text(hub, file, BRANCH) == wanted[file] for file in differs)
+    ):
         owner = hub.repository.partition("/")[0]
         for pull in hub.get("/pulls", state="open", base=base, head=f"{owner}:{BRANCH}") or []:
             return Workflow(None, f"its pull request is open: merge {pull['html_url']}")
+    at = "the commit to come" if moves else commit()[:12]
     how = f"a commit to {base}" if direct else f"a pull request to {base}"
-    what = f"GitHub: {how} with {', '.join(differs)}, calling {deployment} at {commit()[:12]}"
+    what = f"GitHub: {how} with {', '.join(differs)}, calling {deployment} at {at}"
 
     def do() -> str:
         texts = {**wanted, caller.FILE: caller.render(deployment, commit())}

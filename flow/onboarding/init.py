@@ -88,7 +88,10 @@ def plan(
         )
         checkout = Checkout(project.folder, token)
         is_own = checkout.exists and checkout.origin == told.deployment
-        if is_own and (steps or checkout.changed(FILES) or not _pushed(deployment, checkout.head)):
+        moves = is_own and bool(
+            steps or checkout.changed(FILES) or not _pushed(deployment, checkout.head)
+        )
+        if moves:
             what = f"commit {', '.join(FILES)}, and push {checkout.branch} to {told.deployment}"
             steps.append(Step(what, lambda: checkout.publish(FILES)))
         elif not is_own and steps:
@@ -112,7 +115,7 @@ def plan(
             return checkout.head if is_own else _newest(told.deployment, token, api)
 
         workflow = application.workflow_step(
-            hub, repository, told.deployment, commit, push=wishes.push
+            hub, repository, told.deployment, commit, moves=moves, push=wishes.push
         )
         steps += [workflow.step] if workflow.step else []
         notes += [workflow.note] if workflow.note else []

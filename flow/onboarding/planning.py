@@ -100,7 +100,7 @@ def _reviewers(
 
 def _may_read(hub: Hub, login: str) -> bool:
     found = hub.get(f"/collaborators/{login}/permission") or {}
-    return found.get("permission", "none") != "none"
+    return str(found.get("permission", "none")) != "none"
 
 
 def settings(told: Answers, access: Access) -> dict[str, dict[str, str]]:

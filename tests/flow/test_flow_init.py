@@ -193,8 +193,8 @@ def application(
             token=tokens[key], api_endpoint=str(shared_project.credentials["endpoint"])
         )
         cloud.zones.delete(cloud.zones.get(zone)).action.wait_until_finished()
-    for each in (made.full_name, made.deployment):
-        api.delete(f"/repos/{each}")
+    for full_name in (made.full_name, made.deployment):
+        api.delete(f"/repos/{full_name}")
     api.close()
     site.close()
 
