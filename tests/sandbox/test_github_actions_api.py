@@ -1,8 +1,6 @@
 """Actions through the API, driven by PyGithub and compared with GitHub's description of it."""
 
 import io
-import os
-import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from sandbox.github.actions import Actions
 from sandbox.github.actions.expressions import PROGRAM
 from sandbox.github.actions.runner import ACT
 from tests.unit.github_hub import Served, refused, served
+from tests.unit.pushing import Clone
 
 __all__ = ["served"]
 pytestmark = pytest.mark.toolchain
@@ -55,26 +54,12 @@ def running(served: Served) -> Iterator[Actions]:
 @pytest.fixture
 def commit(served: Served, tmp_path: Path) -> Callable[[str, str], None]:
     """Commits a file on main and pushes it, as the developer."""
-    folder = tmp_path / "clone"
-
-    def git(*words: str) -> None:
-        name = {f"GIT_{w}_{k}": "dev@x" for w in ("AUTHOR", "COMMITTER") for k in ("NAME", "EMAIL")}
-        subprocess.run(
-            ["git", *words], cwd=folder, check=True, capture_output=True, timeout=30,
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **name},
-        )  # fmt: skip
+    url = f"{served.url}/example-org/fieldwork.git"
+    clone = Clone(tmp_path / "clone", url, "developer", served.tokens["developer"])
 
     def push(path: str, text: str) -> None:
-        if not folder.exists():
-            folder.mkdir()
-            git("init", "--quiet", "--initial-branch=main")
-            there = served.url.replace("://", f"://x:{served.tokens['developer']}@")
-            git("remote", "add", "origin", f"{there}/example-org/fieldwork.git")
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-        git("add", path)
-        git("commit", "--quiet", "-m", path)
-        git("push", "--quiet", "origin", "main")
+        clone.commit(path, text, path)
+        clone.git("push", "--quiet", "origin", "HEAD:main")
 
     return push
 
@@ -237,3 +222,37 @@ jobs:
     assert runs == {".github/workflows/c.yml": "success"}
     refs = served.hub.git(served.hub.repository("example-org", "fieldwork")).refs()
     assert refs["refs/heads/other"] == refs["refs/heads/main"]
+
+
+def test_a_workflow_is_switched_off_and_on_and_its_jobs_run_again(
+    served: Served, running: Actions, commit: Commit
+) -> None:
+    text = (
+        "{name: Half, on: [push, repository_dispatch], jobs: {good: {runs-on: x, steps: [{run: "
+        "'true'}]}, bad: {runs-on: x, steps: [{run: 'false'}]}}}"
+    )
+    commit(".github/workflows/half.yml", text)
+    wait(running)
+    under = "/repos/example-org/fieldwork"
+    workflow = served.repo.get_workflow("half.yml")
+    switch = f"{under}/actions/workflows/{workflow.id}"
+    assert served.raw.put(f"{switch}/disable").status_code == 204
+    told = {"event_type": "poke", "client_payload": {"x": 1}}
+    assert served.raw.post(f"{under}/dispatches", json=told).status_code == 204
+    wait(running)
+    assert [run.event for run in served.repo.get_workflow_runs()] == ["push"]
+    assert served.raw.put(f"{switch}/enable").status_code == 204
+    assert served.raw.post(f"{under}/dispatches", json=told).status_code == 204
+    wait(running)
+    (first, run) = served.repo.get_workflow_runs()
+    assert (first.event, run.conclusion) == ("repository_dispatch", "failure")
+    assert run.rerun_failed_jobs()
+    wait(running)
+    again = {job.name: job for job in served.repo.get_workflow_run(run.id).jobs()}
+    assert again["bad"].run_attempt == 2
+    answer = served.raw.post(f"{under}/actions/jobs/{again['bad'].id}/rerun")
+    assert answer.status_code == 201
+    wait(running)
+    assert served.repo.get_workflow_run(run.id).run_attempt == 3
+    assert run.delete()
+    assert [each.id for each in served.repo.get_workflow_runs()] == [first.id]
