@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -44,16 +45,23 @@ class Here:
     _known: dict[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @cached_property
-    def names(self) -> list[str]:
-        """Stacks on the backend. Raises FlowError where it cannot be asked."""
+    def _listed(self) -> list[str] | FlowError:
         try:
             return self.project.stacks.names()
-        except FlowError:
-            raise
-        except RuntimeError as error:  # the engine's own, which names the backend
-            words = [line for line in str(error).splitlines() if "error:" in line]
-            said = words[0].partition("error:")[2].strip() if words else type(error).__name__
-            raise FlowError(said, "export PULUMI_BACKEND_URL=…, and the keys of it") from error
+        except FlowError as error:  # kept: it is asked once, whoever wants to know
+            return error
+
+    @property
+    def names(self) -> list[str]:
+        """Stacks on the backend. Raises FlowError where it cannot be asked."""
+        if isinstance(self._listed, FlowError):
+            raise self._listed
+        return self._listed
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the backend can be asked; `backend` says why not."""
+        return not isinstance(self._listed, FlowError)
 
     def settings(self, stack: str) -> Mapping[str, str]:
         """All of a stack's, secrets in clear. Raises FlowError."""
@@ -132,6 +140,8 @@ def backend(here: Here) -> list[Check]:
 def stack_checks(here: Here, stack: str) -> list[Check]:
     """One stage's stack: there, readable with our passphrase, with what it needs."""
     name = f"stack {stack}"
+    if not here.has_state:
+        return [missing(name, "not looked at: the state cannot be read", "")]
     if stack not in here.names:
         return [missing(name, "is not on the backend", "flow init")]
     try:
@@ -199,8 +209,9 @@ def projects(here: Here) -> list[Check]:
     """Whether production, the stages before it and demos are kept apart."""
     tokens: dict[str, str] = {}
     for stage in STAGES:
-        if stage in here.names:
-            tokens[stage] = here.settings(stage).get("hcloud:token", "")
+        if here.has_state and stage in here.names:
+            with contextlib.suppress(FlowError):  # told with the stack
+                tokens[stage] = here.settings(stage).get("hcloud:token", "")
     demo = here.environment.get("HCLOUD_TOKEN", "")
     checks: list[Check] = []
     checks += [
@@ -215,6 +226,8 @@ def projects(here: Here) -> list[Check]:
         zone = _default(here.project, "zone")
         settings = {"hcloud:endpoint": str(_default(here.project, "hcloud:endpoint") or "")}
         checks += token_checks(_DEMO, demo, endpoint(here, settings), zone, "")
+    if len(tokens) < len(STAGES):
+        return checks  # what is missing is told with the stacks
     return checks or [ok("Hetzner projects", "the stages' tokens differ")]
 
 
@@ -244,8 +257,9 @@ def registry(here: Here) -> list[Check]:
         seen = f"{images}: no user to pull with, which does for public images alone"
         return [warning(name, seen, "export REGISTRY_USERNAME=… REGISTRY_PASSWORD=…")]
     word = here.environment.get("REGISTRY_PASSWORD")
-    if not word and "dev" in here.names:
-        word = here.value(here.settings("dev"), "registryPassword")
+    if not word and here.has_state and "dev" in here.names:
+        with contextlib.suppress(FlowError):
+            word = here.value(here.settings("dev"), "registryPassword")
     if not word:
         return [missing(name, f"{user} has no password", "export REGISTRY_PASSWORD=…")]
     return [ok(name, f"{images}, pulled as {user}")]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import functools
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -35,8 +37,23 @@ def looks(
         mend = "export GITHUB_TOKEN=… (docs/tutorial.md says what it has to permit)"
         return [("GitHub", lambda: [missing("GitHub: token", "there is none", mend)])]
 
-    def asked(look: Callable[[Hub], Sequence[Check]]) -> Look:
+    lock = threading.Lock()
+
+    @functools.cache
+    def reached() -> FlowError | None:
+        with Hub(repository, token, environment.get("GITHUB_API_URL", "")) as hub:
+            try:
+                hub.facts()
+            except FlowError as error:
+                return error
+            return None
+
+    def asked(look: Callable[[Hub], Sequence[Check]], *, first: bool = False) -> Look:
         def ask() -> Sequence[Check]:
+            with lock:
+                error = reached()
+            if error is not None:  # told once, by the first
+                return [missing("GitHub: token", error.problem, error.remedy)] if first else []
             with Hub(repository, token, environment.get("GITHUB_API_URL", "")) as hub:
                 return look(hub)
 
@@ -44,7 +61,7 @@ def looks(
 
     # A run's own token is made for the run; what only an administrator sees is not asked of it.
     parts: list[tuple[str, Look]] = [
-        ("GitHub: token", asked(access)),
+        ("GitHub: token", asked(access, first=True)),
         ("GitHub: branches", asked(branches)),
         ("GitHub: workflow", asked(workflow)),
         *(
@@ -52,14 +69,13 @@ def looks(
             for each in run_environments.ENVIRONMENTS
         ),
         ("GitHub: runs", asked(runs)),
-        ("GitHub: what came back", lambda: below(repository, environment)),
+        ("GitHub: what came back", asked(lambda _: below(repository, environment))),
     ]
     return parts
 
 
 def access(hub: Hub) -> list[Check]:
     """The token: known, reaches the repository, may all that onboarding asks of it."""
-    hub.facts()
     if lacking := hub.lacking():
         mend = "edit the token (docs/tutorial.md): " + ", ".join(lacking)
         return [missing("GitHub: token", f"lacks {', '.join(lacking)}", mend)]

@@ -310,6 +310,35 @@ def test_no_token_and_no_repository_say_what_to_export() -> None:
         assert wanted in found.mend
 
 
+def test_a_token_that_github_does_not_know_is_told_once() -> None:
+    with served(lambda *_: (401, {"message": "Bad credentials"})) as url:
+        environment = {"GITHUB_TOKEN": "ghp_word", "GITHUB_API_URL": url}
+        found = checking.run(github_doctor.looks("a/b", False, environment), len)
+    assert [each.name for each in found] == ["GitHub: token"]
+    assert "does not know the token" in found[0].seen
+    assert "ghp_word" not in str(found)
+
+
+def test_a_state_that_cannot_be_read_is_told_once_with_its_reason(
+    here: Callable[..., doctor.Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = here({}, HCLOUD_TOKEN="")
+    asked: list[int] = []
+
+    def names(_self: FakeStacks) -> list[str]:
+        asked.append(1)
+        raise FlowError("no such bucket", "set PULUMI_BACKEND_URL")
+
+    monkeypatch.setattr(FakeStacks, "names", names)
+    parts = [each for each in doctor.looks(shell) if each[0] != "engine"]
+    found = checking.run(parts, len)
+    assert [each.seen for each in found if each.mend.startswith("set ")] == ["no such bucket"]
+    assert {each.seen for each in found if each.name.startswith("stack ")} == {
+        "not looked at: the state cannot be read"
+    }
+    assert len(asked) == 1
+
+
 # -- the command -----------------------------------------------------------------
 
 
