@@ -88,7 +88,9 @@ def init_command(
         reviewers=tuple(reviewer or ()),
     )
     asks = _prompt if sys.stdin.isatty() and not yes else None
-    told = answers.collect(given, os.environ, asks, has_stacks=init.encrypted(here))
+    told = answers.collect(
+        given, os.environ, asks, has_stacks=init.encrypted(here), known=init.known(here)
+    )
     wishes = init.Wishes(push=push, renew=renew, keep_default=keep_default_branch)
     try:
         with terminal.progress.status("checking tokens, looking at what is there …"):

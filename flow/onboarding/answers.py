@@ -66,18 +66,28 @@ class Given:
     reviewers: tuple[str, ...] = ()
 
 
+_DEFAULT_COMPOSE = "compose.yaml"
+
+
 Ask = Callable[[str, str, bool], str]
 """(question, default, whether it is secret) → what a person typed."""
 
 
 def collect(
-    given: Given, environment: Mapping[str, str], ask: Ask | None, *, has_stacks: bool
+    given: Given,
+    environment: Mapping[str, str],
+    ask: Ask | None,
+    *,
+    has_stacks: bool,
+    known: Given | None = None,
 ) -> Answers:
     """Every answer; `ask` is None where nobody is there. Raises FlowError naming all that lacks.
 
+    known       what the settings say already: it stays where nothing else is given
     has_stacks  stacks are encrypted already: their passphrase has to be given, none is made
     """
     lacking: list[str] = []
+    known = known or Given()
 
     def answer(value: str, question: str, how: str, default: str = "") -> str:
         if not value and ask is not None:
@@ -95,11 +105,13 @@ def collect(
         given.images,
         "Registry and path of the images",
         "--images",
-        f"ghcr.io/{repository}".lower() if repository else "",
+        known.images or (f"ghcr.io/{repository}".lower() if repository else ""),
     )
-    compose = answer(given.compose_file, "Compose file", "--compose-file", "compose.yaml")
+    compose = answer(
+        given.compose_file, "Compose file", "--compose-file", known.compose_file or _DEFAULT_COMPOSE
+    )
     domain = answer(given.domain, "Domain (staging.DOMAIN and so on)", "--domain")
-    email = answer(given.email, "Address for the certificate authority", "--email")
+    email = answer(given.email, "Address for the certificate authority", "--email", known.email)
     state = answer(given.state, "Where the state is (s3://… or file://…)", "--state")
     reviewers = given.reviewers
     if not reviewers and ask is not None:

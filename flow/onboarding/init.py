@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from flow.errors import FlowError
 from flow.onboarding import application, files, planning
-from flow.onboarding.answers import Answers
+from flow.onboarding.answers import Answers, Given
 from flow.onboarding.checkout import Checkout
 from flow.onboarding.hub import Hub
 from flow.onboarding.planning import STAGES, Step
@@ -62,6 +62,17 @@ def encrypted(project: Project) -> bool:
     """Whether a stage's file says that its secrets have a passphrase already."""
     found = (project.folder / f"Pulumi.{each}.yaml" for each in STAGES)
     return any(each.exists() and "encryptionsalt:" in each.read_text() for each in found)
+
+
+def known(project: Project) -> Given:
+    """What the settings say already of what is asked; nothing of the template's."""
+    settings = project.settings("dev")
+
+    def own(key: str) -> str:
+        value = str(settings.get(key) or "")
+        return "" if files.is_placeholder(value) else value
+
+    return Given(images=own("images"), compose_file=own("composeFile"), email=own("acmeEmail"))
 
 
 def plan(

@@ -62,6 +62,21 @@ def test_what_has_a_sensible_value_is_not_asked_of_a_script() -> None:
     assert "ghp_four" not in repr(told)
 
 
+def test_what_the_settings_say_already_stays_and_the_template_s_words_do_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: deployment-flow\nconfig: {images: {default: r.test/ours}}\n"
+    )
+    (tmp_path / "Pulumi.dev.yaml").write_text(
+        "config: {deployment-flow:acmeEmail: ops@example.org}\n"
+    )
+    known = init.known(Project(tmp_path, tmp_path))
+    assert known == Given(images="r.test/ours")
+    told = answers.collect(GIVEN, TOKENS, None, has_stacks=False, known=known)
+    assert (told.images, told.email) == ("r.test/ours", "ops@a.test")
+
+
 def test_a_person_is_asked_for_what_lacks_and_secrets_are_asked_as_such() -> None:
     asked: dict[str, bool] = {}
 
