@@ -15,7 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = frozenset(
-    {"bench", "components", "example", "feature_demo", "flow", "planning", "remote", "sandbox"}
+    {"bench", "components", "example", "feature_demo", "flow", "planning", "preview"}
+    | {"remote", "sandbox"}
     | {"settings", "settings_model", "toolchain"}
 )
 # What each part may import of ours, besides itself.
@@ -32,6 +33,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         | {"feature_demo.script", "remote.ssh", "sandbox"}
     ),
     "planning": frozenset({"components", "remote.shipment", "settings_model"}),
+    "preview": frozenset({"settings", "settings_model"}),
     "remote": frozenset(),
     "sandbox": frozenset(),
     "settings": frozenset({"components", "settings_model"}),

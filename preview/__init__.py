@@ -1,0 +1,1 @@
+"""What a pull request to this repository changes for the stacks: checked, and told in a comment."""
