@@ -11,6 +11,7 @@ from github.Repository import Repository
 from components import naming
 from flow import building, demos, deploying, project, reaping, terminal
 from flow.errors import FlowError
+from flow.onboarding import bug_form
 from flow.promotion import steps
 from flow.promotion import team as promotion
 from flow.runs.run import Run
@@ -57,7 +58,7 @@ def deploy(run: Run) -> None:
         told["url"] = done.url
         told["told"] = f"{done.version} in {done.seconds:.0f} s"
     run.put(url=done.url, version=done.version)
-    text = _about(done)
+    text = _about(done, run.address.partition("/actions/runs/")[0])
     run.tell(text)
     if naming.stage_of_stack(stack) == "demo":
         telling.comment(stack, run.branch, text)
@@ -130,13 +131,16 @@ def _tell_steps(run: Run, heading: str, done: list[steps.Step]) -> None:
     run.tell("\n".join([f"### {heading}", "", *(lines or ["- nothing to do"])]))
 
 
-def _about(done: deploying.Deployed) -> str:
-    """A deploy for people, in Markdown."""
+def _about(done: deploying.Deployed, repository: str) -> str:
+    """A deploy for people, in Markdown; `repository` is the address of its page."""
     lines = [
         f"### {done.environment}: [{done.url}]({done.url})",
         "",
         f"runs `{done.version}`, release `{done.release}`, after {done.seconds:.0f} s",
     ]
+    if done.stage == "staging":
+        report = bug_form.address(repository, done.version)
+        lines += ["", f"[Report a bug]({report}) of this version."]
     if done.stage == "demo":
         lines.append("")
         lines.append(

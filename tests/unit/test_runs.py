@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from flow import caller
+from flow import caller, deploying
 from flow.errors import FlowError
-from flow.runs import run
+from flow.runs import jobs, run
 
 ROOT = Path(__file__).resolve().parents[2]
 SHA = "4f0c" * 10
@@ -110,3 +110,15 @@ def test_no_deploy_is_cancelled_and_no_waiting_one_dropped() -> None:
         if "environment" in job:
             assert job["concurrency"]["cancel-in-progress"] is False, name
             assert job["concurrency"].get("queue") == "max", name
+
+
+def test_who_tests_staging_is_told_where_to_report_a_bug_of_the_version() -> None:
+    def about(stage: str) -> str:
+        done = deploying.Deployed(
+            stage, stage, "https://x.test", "1.4.0", SHA, "r", "", None, 9, {}
+        )
+        return jobs._about(done, "https://github.test/ada/app")
+
+    address = "https://github.test/ada/app/issues/new?template=bug.yml&version=1.4.0"
+    assert f"[Report a bug]({address})" in about("staging")
+    assert "Report a bug" not in about("dev")
