@@ -59,7 +59,7 @@ class Rehearsal:
                 acts.demo(story)
                 acts.outlived(story)
             finally:
-                self.spans = [*story.spans, *story.runs.spans]
+                self.spans = sorted([*story.spans, *story.runs.spans], key=lambda span: span.start)
                 when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(story.began))
                 self.report.write_text(page(f"Rehearsal of {when} UTC", self.spans))
 

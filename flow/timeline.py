@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _ROW = 30
-_LABELS = 250
+_LABELS = 330
 _CHART = 900
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 _COLOURS = {"done": "#2da44e", "failed": "#cf222e", "waited": "#d4a72c", "running": "#6e7781"}
@@ -81,7 +81,7 @@ def _bar(span: Span, at: float, scale: float) -> str:
     told = f"{span.name}: {_told(span.seconds)}{f', {span.result}' if span.result else ''}"
     parts = [f"<title>{html.escape(told)}</title>"]
     parts.append(
-        f'<text class="name" x="12" y="{at + 15:.0f}">{html.escape(span.name[:38])}</text>'
+        f'<text class="name" x="12" y="{at + 15:.0f}">{html.escape(span.name[:52])}</text>'
     )
     if span.waited > 0:
         parts.append(

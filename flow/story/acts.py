@@ -51,6 +51,7 @@ class Team:
         self.runs = Runs(self.maintainer.repository, self.began, team.token("maintainer"))
         self.urls: dict[str, str] = {}
         self.spans: list[Span] = []
+        self._lane = ""
         self._stages = stages
         self._before = ""
 
@@ -58,7 +59,7 @@ class Team:
     def act(self, name: str, lane: str) -> Iterator[Stage]:
         """One act: shown while it lasts, drawn afterwards."""
         started = time.time() - self.began
-        state = "failed"
+        state, self._lane = "failed", lane
         with self._stages.stage(name) as stage:
             try:
                 yield stage
@@ -85,12 +86,10 @@ class Team:
             raise FlowError(f"{stack} is open to the public or to search engines")
         return f"{sight.url} serves {sight.version[:12]} over {sight.tls}"
 
-    def follow(
-        self, event: str, after: int, lane: str, stage: Stage, branch: str = ""
-    ) -> WorkflowRun:
+    def follow(self, event: str, after: int, stage: Stage, branch: str = "") -> WorkflowRun:
         """Wait for the run an event started, and for its end."""
         run = self.runs.appears(event, after, branch)
-        self.runs.done(run, lane, stage.note)
+        self.runs.done(run, self._lane, stage.note)
         return run
 
     def listed(self, stack: str) -> list[str]:
@@ -126,7 +125,7 @@ def development(team: Team) -> None:
     with team.act("merged: dev has it", "development") as stage:
         before = team.runs.newest()
         sha = team.developer.merge(pull.number)
-        team.follow("push", before, "dev", stage, "development")
+        team.follow("push", before, stage, "development")
         stage.result = team.sees("dev", sha, text)
 
 
@@ -148,7 +147,7 @@ def staging(team: Team) -> str:
     with team.act("merged: staging has it", "staging") as stage:
         before = team.runs.newest()
         sha = team.maintainer.merge(number)
-        team.follow("push", before, "staging", stage, "staging")
+        team.follow("push", before, stage, "staging")
         stage.result = team.sees("staging", sha, patch)
     _back_to_development(team, "the patch", patch)
     return patch
@@ -168,7 +167,7 @@ def hotfix(team: Team) -> None:
     with team.act("merged: staging has the fix", "hotfix") as stage:
         before = team.runs.newest()
         sha = team.maintainer.merge(number)
-        team.follow("push", before, "staging", stage, "staging")
+        team.follow("push", before, stage, "staging")
         stage.result = team.sees("staging", sha, text)
     _back_to_development(team, "the fix", text)
 
@@ -185,7 +184,7 @@ def _back_to_development(team: Team, what: str, text: str) -> None:
         team.reviewer.approve(pulls[0].number)
         before = team.runs.newest()
         sha = team.maintainer.merge(pulls[0].number)
-        team.follow("push", before, "dev", stage, "development")
+        team.follow("push", before, stage, "development")
         stage.result = team.sees("dev", sha, text)
         missing = steps.missing_below(repository)
         check(not missing, f"development still lacks {missing}")
@@ -230,7 +229,7 @@ def demo(team: Team) -> None:
     with team.act(f"{DEMO} is pushed: its own server", "demo") as stage:
         before = team.runs.newest()
         sha = team.says("A mapping party", first, DEMO, "development")
-        team.follow("push", before, "demo", stage, DEMO)
+        team.follow("push", before, stage, DEMO)
         stage.result = team.sees(stack, sha, first)
         comments = [c.body for c in repository.get_commit(sha).get_comments()]
         told = "\n".join(comments)
@@ -246,14 +245,14 @@ def demo(team: Team) -> None:
     with team.act(f"{DEMO} is pushed again: updated in place", "demo") as stage:
         before = team.runs.newest()
         sha = team.developer.change(DEMO, DEMO, PAGE, first, second, "On Sunday")
-        team.follow("push", before, "demo", stage, DEMO)
+        team.follow("push", before, stage, DEMO)
         stage.result = team.sees(stack, sha, second)
         now = [each for each in team.listed(stack) if each.startswith("server")]
         check(now == servers != [], f"the server is another one: {servers} and {now}")
     with team.act(f"{DEMO} is deleted: nothing is left", "demo") as stage:
         before = team.runs.newest()
         team.developer.delete(DEMO)
-        team.follow("delete", before, "demo", stage)
+        team.follow("delete", before, stage)
         _is_gone(team, stack)
         stage.result = "nothing listed with its label, no stack, no page"
 
@@ -265,14 +264,14 @@ def outlived(team: Team) -> None:
     with team.act(f"{SECOND_DEMO} is pushed, and forgotten", "reaper") as stage:
         before = team.runs.newest()
         sha = team.says("A demo", "Forget me.", SECOND_DEMO, "development")
-        team.follow("push", before, "demo", stage, SECOND_DEMO)
+        team.follow("push", before, stage, SECOND_DEMO)
         stage.result = team.sees(stack, sha, "Forget me.")
         expires = float(team.project.stacks.outputs(stack)["expires"])
-    with clocks(team.project) as ahead:
+    with clocks(team) as ahead:
         with team.act("its time is over: announced", "reaper") as stage:
             before = team.runs.newest()
             ahead(expires - time.time() + 3600)
-            team.follow("schedule", before, "demo", stage)
+            team.follow("schedule", before, stage)
             check(bool(team.listed(stack)), "it was ended without a word")
             comments = [c.body for c in repository.get_commit(sha).get_comments()]
             check(any("ends soon" in each for each in comments), "no comment announces its end")
@@ -280,7 +279,7 @@ def outlived(team: Team) -> None:
         with team.act("a day later: gone", "reaper") as stage:
             before = team.runs.newest()
             ahead(expires - time.time() + 26 * 3600)
-            team.follow("schedule", before, "demo", stage)
+            team.follow("schedule", before, stage)
             _is_gone(team, stack)
             stage.result = "nothing listed with its label"
 
@@ -297,8 +296,9 @@ def _is_gone(team: Team, stack: str) -> None:
 
 
 @contextmanager
-def clocks(project: SandboxProject) -> Iterator[Any]:
+def clocks(team: Team) -> Iterator[Any]:
     """Moves the sandbox's clocks, the cloud's and GitHub's, and the runners' with them."""
+    project = team.project
     addresses = (str(project.credentials["endpoint"]), str(project.credentials["github"]["url"]))
     places = [f"{each.removesuffix('/v1')}/_sandbox/clock" for each in addresses]
     runner = project.directory / "github/runner.json"
@@ -306,6 +306,7 @@ def clocks(project: SandboxProject) -> Iterator[Any]:
 
     def ahead(seconds: float) -> None:
         runner.write_text(_with_clock(kept, seconds))
+        team.runs.ahead = seconds
         for place in places:
             answer = httpx.post(place, json={"offset": seconds}, timeout=10, trust_env=False)
             answer.raise_for_status()
@@ -314,6 +315,7 @@ def clocks(project: SandboxProject) -> Iterator[Any]:
         yield ahead
     finally:
         runner.write_text(kept)
+        team.runs.ahead = 0.0
         for place in places:
             httpx.post(place, json={"offset": 0}, timeout=10, trust_env=False)
 

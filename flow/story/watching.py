@@ -42,6 +42,7 @@ class Runs:
         self._repository = repository
         self._token = token
         self._began = began
+        self.ahead = 0.0  # seconds the sandbox's clock is, by which it tells of runs
         self.spans: list[Span] = []
 
     def newest(self) -> int:
@@ -85,7 +86,8 @@ class Runs:
         for job in sorted(jobs, key=lambda each: each.started):
             if job.conclusion == "skipped":
                 continue
-            name = f"{job.name} ({lane}, run {run.run_number})"
+            # The caller's one job is called flow; which run it was tells two of one name apart.
+            name = f"{job.name.removeprefix('flow / ')} (run {run.run_number})"
             self.spans.append(
                 Span(
                     name,
@@ -142,7 +144,7 @@ class Runs:
 
     def _jobs(self, run: WorkflowRun) -> list[JobDone]:
         def seconds(at: datetime.datetime | None) -> float:
-            return at.timestamp() if at else time.time()
+            return at.timestamp() - self.ahead if at else time.time()
 
         return [
             JobDone(
