@@ -5,7 +5,7 @@ PyGithub is for what is made; it waits and tries again for longer than somebody 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,7 +27,8 @@ _PROBES: dict[tuple[str, str], tuple[str, str]] = {
     ("Issues", "read and write"): ("DELETE", f"/labels/{_NOTHING}"),
     ("Pull requests", "read and write"): ("DELETE", "/pulls/comments/0"),
 }
-_SCOPES = ("repo", "workflow")
+# What a stack's own part at GitHub takes (docs/settings.md).
+STACKS = ("Actions", "Administration", "Environments")
 
 
 class Hub:
@@ -106,15 +107,21 @@ class Hub:
         found: dict[str, Any] = answer.json()
         return found
 
-    def lacking(self) -> list[str]:
-        """Permissions that onboarding needs and the token has not, each in GitHub's own words."""
+    def lacking(self, permissions: Collection[str] = ()) -> list[str]:
+        """What the token has not of `permissions`, or of all that onboarding needs.
+
+        Each in GitHub's own words, with its level.
+        """
+        scopes_needed = ("repo",) if permissions else ("repo", "workflow")
         answer = self.request("GET", "")
         role = (answer.json() if answer.is_success else {}).get("permissions") or {}
         found = [] if role.get("admin") else ["the admin role in the repository"]
         if (told := answer.headers.get("X-OAuth-Scopes")) is not None:  # a classic token's
             scopes = {each.strip() for each in told.split(",")}
-            return found + [f"the scope `{each}`" for each in _SCOPES if each not in scopes]
+            return found + [f"the scope `{each}`" for each in scopes_needed if each not in scopes]
         for (permission, level), (method, path) in _PROBES.items():
+            if permissions and permission not in permissions:
+                continue
             if self.request(method, path).status_code == httpx.codes.FORBIDDEN:
                 found.append(f"{permission}: {level}")
         return found

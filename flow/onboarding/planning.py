@@ -17,7 +17,7 @@ from flow.errors import FlowError
 from flow.onboarding import answers, files, hetzner
 from flow.onboarding.answers import Answers
 from flow.onboarding.github_doctor import reviewers
-from flow.onboarding.hub import Hub
+from flow.onboarding.hub import STACKS, Hub
 from flow.project import Project
 from flow.run_environments import Contents
 
@@ -71,7 +71,7 @@ def check(told: Answers, endpoint: str, hub: Hub, deployment: Hub) -> Access:
         problems.append(error.problem)
     if told.secrets["stacks"]:
         with Hub(told.repository, told.secrets["stacks"], hub.api) as runs:
-            problems += [f"FLOW_GITHUB_TOKEN lacks {each}" for each in runs.lacking()]
+            problems += [f"FLOW_GITHUB_TOKEN lacks {each}" for each in runs.lacking(STACKS)]
     if problems:
         listed = "\n".join(f"  - {each}" for each in problems)
         raise FlowError(

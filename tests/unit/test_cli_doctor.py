@@ -15,7 +15,7 @@ from flow import app, caller
 from flow.errors import FlowError
 from flow.onboarding import checking, doctor, github_doctor, hetzner
 from flow.onboarding.checking import Check, missing, ok, warning
-from flow.onboarding.hub import Hub
+from flow.onboarding.hub import STACKS, Hub
 from flow.project import Project
 
 COMMIT = "a" * 40
@@ -308,6 +308,21 @@ def test_no_token_and_no_repository_say_what_to_export() -> None:
         (found,) = look()
         assert found.state == "missing"
         assert wanted in found.mend
+
+
+def test_what_a_token_lacks_is_named_and_a_stack_s_needs_less() -> None:
+    def answer(method: str, path: str) -> tuple[int, Any]:
+        if path == "/repos/a/b":
+            return 200, {"permissions": {"admin": True}}
+        allowed = method == "GET" or path.endswith("environments/deployment-flow-may-i")
+        return (404 if allowed else 403), {}
+
+    with served(answer) as url, Hub("a/b", "github_pat_x", url) as asked:
+        assert asked.lacking(STACKS) == ["Environments: read and write"]
+        assert asked.lacking() == [
+            f"{each}: read and write"
+            for each in ("Contents", "Environments", "Issues", "Pull requests")
+        ]
 
 
 def test_a_token_that_github_does_not_know_is_told_once() -> None:
