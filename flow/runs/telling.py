@@ -34,8 +34,9 @@ class Telling:
                 # A few calls a deploy, which somebody waits for.
                 seconds_between_requests=None,
                 seconds_between_writes=None,
+                lazy=True,  # asks nothing that is not needed
             )
-            self._repository = client.get_repo(run.repository, lazy=True)
+            self._repository = client.get_repo(run.repository)
 
     @contextmanager
     def deployment(self, stack: str) -> Iterator[dict[str, str]]:
