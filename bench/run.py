@@ -1,4 +1,4 @@
-"""`make bench`: a demo's first up, no-op ups, redeploys against Compose by hand, a destroy.
+"""`make bench`: a demo's first up, no-op ups, redeploys against Compose by hand, a destroy; pushes.
 
 Everything runs in one go on one machine, so that the ratios mean something where the seconds
 do not. Writes bench/results/<time>.json and prints a table.
@@ -25,6 +25,7 @@ from rich.table import Table
 
 from bench import by_hand, measure
 from bench.measure import Measured, Watch
+from bench.pushing import Pushes
 from flow import terminal
 from flow.commands import sandbox
 from flow.publishing import publish
@@ -188,16 +189,39 @@ def table(report: Mapping[str, Any]) -> Table:
     return shown
 
 
+def pushes_table(pushes: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Pushes to live URLs for people, with the limits they are meant to stay under."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("")
+    titles = ("seconds", "build job", "deploy job", "beyond the build", "limit", "repeated")
+    for title in titles:
+        shown.add_column(title, justify="right")
+    for name, figures in pushes.items():
+        shown.add_row(
+            name,
+            *(f"{figures[key]:.1f}" for key in ("total", "build", "deploy", "beyond")),
+            f"{figures['limit']:.0f} {'kept' if figures['kept'] else 'MISSED'}",
+            str(figures["repeated"]),
+        )
+    return shown
+
+
 def main() -> None:
-    """Run it all, print the table, write the JSON."""
+    """Run it all, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="of no-op and redeploy (3)")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--repeats", type=int, default=3, help="of no-op, redeploy and push (3)")
+    parser.add_argument("--only-pushes", action="store_true", help="pushes to live URLs alone")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(sandbox.project(), repeats, Path(folder))
-        bench.run()
-    report = bench.report()
-    terminal.data.print(table(report))
+        bench = Bench(sandbox.project(), given.repeats, Path(folder))
+        pushes = Pushes(bench.project, given.repeats, Path(folder))
+        if not given.only_pushes:
+            bench.run()
+        pushes.run()
+    report = {**bench.report(), "pushes": pushes.report()}
+    if not given.only_pushes:
+        terminal.data.print(table(report))
+    terminal.data.print(pushes_table(report["pushes"]))
     for name, ratio in report["ratios"].items():
         terminal.data.print(f"{name}: {ratio}")
     results = ROOT / "bench/results"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import by_hand
-from bench.measure import Measured
-from bench.run import median
+from bench import by_hand, pushing
+from bench.measure import Measured, MeasureError
+from bench.run import median, pushes_table
+from flow.story.watching import JobDone
 
 COMPOSE = """\
 services:
@@ -46,3 +47,35 @@ def test_by_hand_the_new_images_are_put_into_the_running_file(
     written = (here / "compose.yaml").read_text()
     assert "api@sha256:aabb}" in written
     assert "db@sha256:2233}" in written
+
+
+def job(name: str, started: float, ended: float) -> JobDone:
+    return JobDone(name, "success", started, started, ended, "")
+
+
+def test_a_push_is_counted_without_its_build_job() -> None:
+    found = pushing.pushed(40.0, [job("flow / build", 3, 15), job("flow / demo", 16, 36)])
+    assert (found.build, found.deploy, found.beyond) == (12, 20, 28)
+
+
+def test_a_push_whose_deploy_job_did_not_run_is_no_figure() -> None:
+    with pytest.raises(MeasureError, match="no job demo ran, but build"):
+        pushing.pushed(40.0, [job("flow / build", 3, 15)])
+
+
+def test_the_table_of_pushes_says_the_limits_and_whether_they_are_kept() -> None:
+    fast, slow = pushing.Pushed(40, 12, 20), pushing.Pushed(90, 40, 48)
+    assert pushing.row([fast, fast, slow], 30)["beyond"] == 28
+    assert pushing.row([fast, slow], 30) == {
+        "total": 65,
+        "build": 26,
+        "deploy": 34,
+        "beyond": 39,
+        "limit": 30,
+        "kept": False,
+        "repeated": 2,
+    }
+    rows = {"a": pushing.row([fast], 30), "b": pushing.row([slow], 45)}
+    shown = pushes_table(rows)
+    assert list(shown.columns[5].cells) == ["30 kept", "45 MISSED"]
+    assert list(shown.columns[4].cells) == ["28.0", "50.0"]
