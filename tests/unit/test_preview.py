@@ -1,5 +1,7 @@
 """What a pull request changes for the stacks: mistakes and differences, and no secret in either."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,33 @@ def test_a_stack_that_is_new_or_gone_is_told() -> None:
     staging = {**FILES, "Pulumi.staging.yaml": FILES["Pulumi.dev.yaml"]}
     assert "| `serverType` |  | `cx23` |" in check.report(FILES, staging, NOW)[0]
     assert "**staging** has no file any more" in check.report(staging, FILES, NOW)[0]
+
+
+def test_the_command_compares_with_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def git(*words: str) -> None:
+        who = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, timeout=30)
+
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    (tmp_path / "Pulumi.dev.yaml").write_text(with_dev("cx23", "cx33")["Pulumi.dev.yaml"])
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["check", "--base", "main"])
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "output"))
+    assert check.main() == 0
+    told = capsys.readouterr().out
+    assert "| `serverType` | `cx23` | `cx33` |" in told
+    assert (tmp_path / "summary").read_text() in told
+    assert (tmp_path / "output").read_text().startswith("text<<end-")
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {a: [}")
+    assert check.main() == 1
+    assert "Not YAML" in capsys.readouterr().out
 
 
 def test_a_value_cannot_break_out_of_the_table() -> None:

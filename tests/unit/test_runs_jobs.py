@@ -128,7 +128,7 @@ def test_a_github_that_is_not_there_fails_no_deploy(served: Served, pushed: str)
     assert told["url"] == URL
 
 
-def verdict(environment: str, action: str, **more: Any) -> reaping.Verdict:
+def verdict(environment: str, action: reaping.Action, **more: Any) -> reaping.Verdict:
     branch = environment.replace("feature-demo-", "feature-demo/")
     why = f"{action} for a reason"
     return reaping.Verdict(environment, action, why, url=URL, branch=branch, **more)
