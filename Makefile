@@ -56,7 +56,7 @@ script: ## feature-demo.sh, for a demo on a server that exists (needs no set-up)
 	@echo "feature-demo.sh is made: copy it to a Debian 13 server and run it there" >&2
 
 .PHONY: bench
-bench: setup ## Seconds and CPU of up, redeploy and destroy, against Compose by hand
+bench: setup ## Seconds and CPU of up, redeploy and destroy, against Compose by hand; pushes to live URLs
 	@$(BIN)/python -m bench.run
 
 .PHONY: clean

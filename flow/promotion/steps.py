@@ -230,6 +230,14 @@ def finish_hotfix(
     found = between(repository, base, branch)
     if not found:
         raise FlowError(f"{branch} has no commit that {base} lacks", f"push the fix to {branch}")
+    other = MAIN if base == STAGING else STAGING
+    ahead, ahead_of_other = (repository.compare(b, branch).ahead_by for b in (base, other))
+    if ahead_of_other < ahead:
+        # Its merge would bring along what the other one has besides, untested or unreleased.
+        raise FlowError(
+            f"{branch} was begun off {other}, not off {base}",
+            f"flow hotfix finish {branch.removeprefix(HOTFIX)} --base {other}",
+        )
     title = title or f"Hotfix: {found[-1].told}"
     text = (
         f"{changes.listed(found)}\n\nOnce this is merged, pull requests bring it back to the "

@@ -228,6 +228,23 @@ def test_a_hotfix_without_a_branch_says_how_to_start_one(served: Served) -> None
         steps.start_hotfix(served.repo, "../x", "main")
 
 
+def test_a_hotfix_goes_to_no_other_branch_than_it_was_begun_off(served: Served) -> None:
+    merged(served, "topic/map", "feat: a map")
+    to_staging(served)
+    started = steps.start_hotfix(served.repo, "login", "staging")
+    push(served, started.branch, message="fix: the login loop")
+    with pytest.raises(FlowError, match="hotfix/login was begun off staging, not off main") as told:
+        steps.finish_hotfix(served.repo, "login", "main")
+    assert told.value.remedy == "flow hotfix finish login --base staging"
+    assert open_pulls(served, "main") == []
+    to_main(served)
+    begun = steps.start_hotfix(served.repo, "print", "main")
+    push(served, begun.branch, message="fix: printing")
+    with pytest.raises(FlowError, match="was begun off main, not off staging"):
+        steps.finish_hotfix(served.repo, "print", "staging")
+    assert steps.finish_hotfix(served.repo, "print", "main").done == "opened"
+
+
 def test_plain_promotions_leave_nothing_to_bring_back(served: Served) -> None:
     merged(served, "topic/map", "feat: a map")
     to_staging(served)
