@@ -4,10 +4,7 @@ PyGithub drives it; its objects are `Any` here. Every answer is compared with th
 description; a difference fails the test.
 """
 
-import socket
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,9 +15,7 @@ from typing import Any
 import github
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox import credentials
 from sandbox.github import seeds, spec
@@ -28,6 +23,7 @@ from sandbox.github.app import create_app
 from sandbox.github.hub import Event, Hub
 from sandbox.openapi import Violations
 from sandbox.store import Store
+from tests.unit.listening import listening
 
 ORGANIZATION = seeds.ORGANIZATION
 FULL_NAME = f"{ORGANIZATION}/fieldwork"
@@ -92,34 +88,6 @@ class Served:
         return names
 
 
-class Switch:
-    """One listening server for all tests of a process: what it serves is exchanged."""
-
-    def __init__(self) -> None:
-        self.app: ASGIApp | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        assert self.app is not None
-        await self.app(scope, receive, send)
-
-
-@cache
-def _listening() -> tuple[str, Switch]:
-    switch = Switch()
-    server = uvicorn.Server(uvicorn.Config(switch, log_level="critical", lifespan="off"))
-    # With its protocol named asyncio sets TCP_NODELAY: else every answer takes 40 ms.
-    listener = socket.socket(proto=socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert server.started
-    return f"http://127.0.0.1:{listener.getsockname()[1]}", switch
-
-
 @cache
 def app_key() -> dict[str, Any]:
     """What a sandbox's credentials hold of its app; a key takes a while to make."""
@@ -132,7 +100,7 @@ def app_key() -> dict[str, Any]:
 def serving(folder: Path) -> Iterator[Served]:
     """Serve a GitHub for as long as the block runs; repositories are kept in `folder`."""
     store = Store()
-    url, switch = _listening()
+    url, switch = listening("github")
     violations = Violations(spec.answer_errors, with_requests=True)
     app = create_app(store, folder, url, violations=violations)
     switch.app = app

@@ -5,30 +5,26 @@ The official client's objects are `Any` here: their types allow None nearly ever
 Every answer is compared with the API's description; a difference fails the test.
 """
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from hcloud import APIException, Client
 from hcloud.images import Image
 from hcloud.locations import Location
 from hcloud.server_types import ServerType
 from starlette.applications import Starlette
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sandbox.faults import Faults
 from sandbox.hetzner.access import RateLimits
 from sandbox.hetzner.app import create_app
 from sandbox.hetzner.null_hosts import NullHosts
 from sandbox.store import Store
+from tests.unit.listening import listening
 
 PROJECTS = {
     "demo": {"token": "d" * 64, "read_only_token": "e" * 64},
@@ -88,34 +84,6 @@ class Cloud:
         assert self.app.state.cloud.jobs.wait(10)
 
 
-class Switch:
-    """One listening server for all tests of a process: what it serves is exchanged."""
-
-    def __init__(self) -> None:
-        self.app: ASGIApp | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        assert self.app is not None
-        await self.app(scope, receive, send)
-
-
-@cache
-def _listening() -> tuple[str, Switch]:
-    switch = Switch()
-    server = uvicorn.Server(uvicorn.Config(switch, log_level="critical", lifespan="off"))
-    # With its protocol named asyncio sets TCP_NODELAY: else every answer takes 40 ms.
-    listener = socket.socket(proto=socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.005)
-    assert server.started
-    return f"http://127.0.0.1:{listener.getsockname()[1]}", switch
-
-
 @contextmanager
 def serving(
     store: Store | None = None,
@@ -126,7 +94,7 @@ def serving(
     """Serve an API for as long as the block runs, taking up what the store had running."""
     store, hosts = store or Store(), hosts or NullHosts()
     app = create_app(store, hosts, PROJECTS, pace=pace, limits=limits, validate=True)
-    url, switch = _listening()
+    url, switch = listening("hetzner")
     switch.app = app
     cloud = Cloud(url, app, store, hosts, Faults(url))
     app.state.cloud.jobs.resume(app.state.cloud)
