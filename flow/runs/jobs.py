@@ -9,7 +9,7 @@ from pathlib import Path
 from github.Repository import Repository
 
 from components import naming
-from flow import building, demos, deploying, project, reaping, terminal
+from flow import building, demos, deploying, project, reaping, survey, terminal
 from flow.errors import FlowError
 from flow.onboarding import bug_form
 from flow.promotion import steps
@@ -57,8 +57,12 @@ def deploy(run: Run) -> None:
             done = deploying.deploy(team, wish, stages)
         told["url"] = done.url
         told["told"] = f"{done.version} in {done.seconds:.0f} s"
+        cost = ""
+        if done.stage == "demo":
+            cost = _cost(survey.look(team, [stack])[0])
+            told["told"] = f"ends {survey.day(done.expires)}; {cost}; password: see the comment"
     run.put(url=done.url, version=done.version)
-    text = _about(done, run.address.partition("/actions/runs/")[0])
+    text = _about(done, run.address.partition("/actions/runs/")[0], cost)
     run.tell(text)
     if naming.stage_of_stack(stack) == "demo":
         telling.comment(stack, run.branch, text)
@@ -131,8 +135,19 @@ def _tell_steps(run: Run, heading: str, done: list[steps.Step]) -> None:
     run.tell("\n".join([f"### {heading}", "", *(lines or ["- nothing to do"])]))
 
 
-def _about(done: deploying.Deployed, repository: str) -> str:
-    """A deploy for people, in Markdown; `repository` is the address of its page."""
+def _cost(row: survey.Row) -> str:
+    """What a demo costs, in words."""
+    if row.cost_a_day is None:
+        return "what it costs a day is not known"
+    return f"it costs {row.cost_a_day:.2f} {row.currency} a day, net"
+
+
+def _about(done: deploying.Deployed, repository: str, cost: str = "") -> str:
+    """A deploy for people, in Markdown.
+
+    repository  address of its page
+    cost        what a demo costs, in words
+    """
     lines = [
         f"### {done.environment}: [{done.url}]({done.url})",
         "",
@@ -153,5 +168,6 @@ def _about(done: deploying.Deployed, repository: str) -> str:
         lines.append(
             f"It ends on {day:%Y-%m-%d %H:%M} UTC, or when its branch is deleted; "
             f"`flow demo extend {done.branch or done.environment} --until DATE` keeps it."
+            + (f" {cost[:1].upper()}{cost[1:]}." if cost else "")
         )
     return "\n".join(lines)
