@@ -1,0 +1,84 @@
+"""The action's two scripts: a run stands in the application's checkout and runs none of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout of ours with the scripts and nothing else."""
+    root = tmp_path / "ours"
+    shutil.copytree(ROOT / "action", root / "action")
+    return root
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Path:
+    """An application with modules of the names that ours and Python's own have."""
+    folder = tmp_path / "application"
+    for file in ("flow/__init__.py", "flow/app.py", "logging.py", "settings.py", "venv.py"):
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(f"print('{file} of the application')\n")
+    return folder
+
+
+def run(script: Path, folder: Path, **environment: str) -> str:
+    """What it says, from within `folder`."""
+    done = subprocess.run(
+        [str(script)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={"PATH": os.environ["PATH"], **environment},
+    )
+    return done.stdout
+
+
+def test_flow_is_ours_whatever_the_application_has(checkout: Path, application: Path) -> None:
+    (checkout / "flow").mkdir()
+    (checkout / "flow/__init__.py").touch()
+    (checkout / "flow/app.py").write_text("import logging, settings\nprint('ours')\n")
+    (checkout / "settings.py").touch()
+    (checkout / ".venv/bin").mkdir(parents=True)
+    (checkout / ".venv/bin/python").symlink_to(sys.executable)
+    assert run(checkout / "action/flow", application) == "ours\n"
+
+
+def test_the_set_up_stands_in_our_own_checkout_whenever_it_starts_python(
+    checkout: Path, application: Path, tmp_path: Path
+) -> None:
+    for file in ("requirements.txt", "constraints.txt"):
+        (checkout / file).touch()
+    said = tmp_path / "said"
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        f'echo "$PWD $*" >> {said}\n'
+        'case "$*" in *print*) echo 3.11 ;; esac\n'
+        f'[ "$2" != venv ] || {{ mkdir -p "$3/bin"; cp {python} "$3/bin/python"; '
+        f'cp {python} "$3/bin/pip"; }}\n'
+    )
+    python.chmod(0o755)
+    run(
+        checkout / "action/set-up",
+        application,
+        FLOW_PYTHON=str(python),
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+    )
+    lines = said.read_text().splitlines()
+    assert [line.split()[2] for line in lines if "-m" in line.split()] == [
+        "venv",
+        "toolchain.install",
+    ]
+    assert {line.split()[0] for line in lines} == {str(checkout)}
