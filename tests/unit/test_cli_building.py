@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,16 @@ def test_half_a_push_credential_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("REGISTRY_PUSH_PASSWORD", raising=False)
     with pytest.raises(FlowError, match="go together"), signed_in(["registry.test/x/web:1"]):
         pass
+
+
+def test_a_build_that_hangs_and_says_nothing_is_ended_at_its_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "BUILD_SECONDS", 0.3)
+    said: list[str] = []
+    script = "echo begun; echo $$ > pid; exec sleep 60"
+    with pytest.raises(FlowError, match="`sh -c` was not over"):
+        building._run(["sh", "-c", script], tmp_path, {"PATH": os.environ["PATH"]}, said.append)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+    assert said == ["begun"]
