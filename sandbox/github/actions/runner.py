@@ -186,7 +186,7 @@ class Runner:
         """Read until act has ended; whether its time ran out."""
         assert process.stdout  # noqa: S101 - it is a pipe
         give_up = time.monotonic() + minutes * 60
-        rest, timed_out = b"", False
+        rest, timed_out, has_ended = b"", False, False
         os.set_blocking(process.stdout.fileno(), False)
         with process.stdout, selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
@@ -198,8 +198,10 @@ class Runner:
                     *lines, rest = (rest + (chunk or b"")).split(b"\n")
                     for line in lines:
                         journal.take(line.decode(errors="replace"))
-                elif process.poll() is not None:
+                elif has_ended:
                     break  # a process that was left behind still holds the pipe
+                # Looked at again once it has ended: its last words may have come in between.
+                has_ended = process.poll() is not None
                 timed_out = timed_out or time.monotonic() > give_up
                 if stop.force and stop.asked.is_set():
                     processes.kill()
