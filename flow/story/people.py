@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from github import GithubException
 from github.PullRequest import PullRequest
 from github.Repository import Repository
 
@@ -65,14 +64,6 @@ class Person:
         if not merged.merged:
             raise FlowError(f"#{number} was not merged: {merged.message}")
         return str(merged.sha)
-
-    def may_merge(self, number: int) -> bool:
-        """Whether GitHub lets it be merged as it is; tried, and refused where not."""
-        try:
-            self.repository.get_pull(number).merge(merge_method="merge")
-        except GithubException:
-            return False
-        return True
 
     def git(self, *arguments: str, at: Path | None = None) -> str:
         """A git command in the clone."""

@@ -118,18 +118,17 @@ class Runs:
         while time.monotonic() < give_up:
             try:
                 found = self._repository.get_workflow_run(run.id)
+                if holds(found):
+                    return found
+                if found.status == "completed":
+                    raise FlowError(
+                        f"the run {run.html_url} did not {what}: {found.conclusion}\n"
+                        f"{self._why(run)}"
+                    )
+                active = [j.name for j in run.jobs() if j.status == "in_progress"]
+                note(f"run {run.run_number}: {', '.join(active) or found.status}")
             except requests.ConnectionError:
-                # It is being restarted; what ran goes on, or is said to have ended.
-                time.sleep(_EVERY)
-                continue
-            if holds(found):
-                return found
-            if found.status == "completed":
-                raise FlowError(
-                    f"the run {run.html_url} did not {what}: {found.conclusion}\n{self._why(run)}"
-                )
-            active = [j.name for j in run.jobs() if j.status == "in_progress"]
-            note(f"run {run.run_number}: {', '.join(active) or found.status}")
+                pass  # it is being restarted; what ran goes on, or is said to have ended
             time.sleep(_EVERY)
         raise FlowError(f"the run {run.html_url} did not {what} in {_RUNS:.0f} s")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+import requests
 
 from flow.errors import FlowError
 from flow.story import watching
@@ -87,10 +88,9 @@ class Repository:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No wait is longer than a test."""
+    """Nothing is waited for long between two looks."""
     monkeypatch.setattr(watching, "_EVERY", 0.001)
     monkeypatch.setattr(watching, "_APPEARS", 0.05)
-    monkeypatch.setattr(watching, "_RUNS", 0.2)
 
 
 def runs(repository: Any) -> Runs:
@@ -156,12 +156,28 @@ def test_a_log_that_cannot_be_had_hides_no_failure(monkeypatch: pytest.MonkeyPat
         runs(Repository(run)).done(run, "dev", print)  # type: ignore[arg-type]
 
 
-def test_a_run_that_does_not_end_is_given_up() -> None:
+def test_a_run_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_RUNS", 0.2)
     run = Run(3, [("in_progress", None)], made=[job("dev", None, 5, 9)])
     noted = list[str]()
     with pytest.raises(FlowError, match=r"did not end in 0 s"):
         runs(Repository(run)).done(run, "dev", noted.append)  # type: ignore[arg-type]
     assert "run 7: dev" in noted
+
+
+def test_a_github_that_is_restarted_meanwhile_is_waited_for() -> None:
+    class Interrupted(Run):
+        asked = 0
+
+        def jobs(self) -> list[Any]:
+            self.asked += 1
+            if self.asked == 1:
+                raise requests.ConnectionError("refused")
+            return self.made
+
+    run = Interrupted(3, [("queued", None), ("in_progress", None), ("waiting", None)])
+    runs(Repository(run)).waits(run, print)  # type: ignore[arg-type]
+    assert run.asked == 1
 
 
 def test_a_run_that_ends_without_its_reviewers_is_an_error(
