@@ -101,4 +101,5 @@ def test_a_quiet_log_says_now_and_then_that_it_is_there(monkeypatch: pytest.Monk
         is_gone=lambda: len(messages) >= 3,
         sleep=lambda _: time.sleep(0.01),
     )
+    assert len(messages) == 3
     assert all("beat" in each for each in messages)
