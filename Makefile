@@ -38,7 +38,7 @@ test: setup ## Every test: units, sandbox, the real engine (starts the sandbox)
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 .PHONY: unit
-unit: setup ## The tests that need neither Docker nor the engine: seconds
+unit: setup ## The tests that need neither Docker nor the engine: two minutes
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
 .PHONY: lint

@@ -1,4 +1,4 @@
-"""`flow sandbox …`: a Hetzner Cloud on this machine."""
+"""`flow sandbox …`: a Hetzner Cloud and a GitHub on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from flow.sandbox_team import SandboxTeam
 from sandbox.lifecycle import Sandbox
 
 app = typer.Typer(
-    help="A Hetzner Cloud on this machine: its API, servers, DNS, certificates and registry.",
+    help="A Hetzner Cloud and a GitHub on this machine, with servers, DNS and a registry.",
     no_args_is_help=True,
 )
 
@@ -82,7 +82,7 @@ def env() -> None:
 
 @app.command()
 def shell() -> None:
-    """Start $SHELL for which pulumi and every Hetzner client use the sandbox."""
+    """Start $SHELL in which pulumi, flow and every client of either use the sandbox."""
     environment = project().environment()
     program = os.environ.get("SHELL") or "/bin/sh"
     terminal.say(f"{program} for the sandbox; leave it with exit")
