@@ -70,10 +70,11 @@ def ensure(repository: Repository, name: str, contents: Contents) -> Environment
 def _admit(repository: Repository, address: str, branches: Sequence[str]) -> None:
     policies = f"{address}/deployment-branch-policies"
     _, had = repository.requester.requestJsonAndCheck("GET", policies)
-    known = {each["name"] for each in had["branch_policies"]}
+    # By its kind, too: a branch called v1 is no release.
+    known = {(each["name"], each.get("type", "branch")) for each in had["branch_policies"]}
     kind = "branch" if branches else "tag"
     for pattern in branches or (RELEASES,):
-        if pattern not in known:
+        if (pattern, kind) not in known:
             repository.requester.requestJsonAndCheck(
                 "POST", policies, input={"name": pattern, "type": kind}
             )

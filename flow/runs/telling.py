@@ -87,7 +87,8 @@ class Telling:
                 repository.get_branch(branch).commit.create_comment(body)
                 return
             for comment in pulls[0].as_issue().get_comments():
-                if comment.body.startswith(mark):
+                # Anybody can write the mark; who renewed theirs would sign what they say later.
+                if comment.body.startswith(mark) and comment.user.type == "Bot":
                     comment.edit(body)
                     return
             pulls[0].create_issue_comment(body)

@@ -12,6 +12,7 @@ from flow.promotion import steps
 from flow.runs import jobs
 from flow.runs.run import Run
 from flow.runs.telling import Telling
+from sandbox.github.access import BOT
 from tests.unit.github_commits import push
 from tests.unit.github_hub import FULL_NAME, Served
 from tests.unit.github_hub import served as served
@@ -35,6 +36,16 @@ def a_run(served: Served, sha: str, branch: str = DEMO, **changed: Any) -> Run:
         "token": served.tokens["maintainer"],
     }
     return Run(**{**known, **changed})
+
+
+def a_runs_token(served: Served) -> str:
+    """A GITHUB_TOKEN, as the demo's job has it."""
+    return served.hub.tokens.mint(
+        BOT,
+        "workflow",
+        permissions={"contents": "write", "deployments": "write", "pull-requests": "write"},
+        repositories=[FULL_NAME],
+    )
 
 
 @pytest.fixture
@@ -92,10 +103,12 @@ def test_a_demos_end_makes_its_deployments_inactive(served: Served, pushed: str)
 
 def test_a_demos_comment_is_on_its_pull_request_and_renewed(served: Served, pushed: str) -> None:
     pull = served.repo.create_pull(base="development", head=DEMO, title="x", body="")
-    telling = Telling(a_run(served, pushed))
+    mark = pull.create_issue_comment(f"<!-- deployment-flow: {STACK} --> somebody's own")
+    telling = Telling(a_run(served, pushed, token=a_runs_token(served)))
     telling.comment(STACK, DEMO, "first")
     telling.comment(STACK, DEMO, "second")
-    (comment,) = pull.get_issue_comments()
+    theirs, comment = pull.get_issue_comments()
+    assert (theirs.id, theirs.body) == (mark.id, mark.body)
     assert comment.body.endswith("\nsecond")
     assert list(served.repo.get_commit(pushed).get_comments()) == []
 
