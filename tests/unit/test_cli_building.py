@@ -133,3 +133,24 @@ def test_a_build_that_hangs_and_says_nothing_is_ended_at_its_deadline(
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
     assert said == ["begun"]
+
+
+def test_a_build_is_not_handed_what_deploys_and_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = ("HCLOUD_TOKEN", "HCLOUD_TOKEN_PROD", "PULUMI_CONFIG_PASSPHRASE", "FLOW_GITHUB_TOKEN")
+    pushes = ("REGISTRY_PUSH_PASSWORD", "AWS_SECRET_ACCESS_KEY", "DEMO_SSH_KEY", "GITHUB_TOKEN")
+    for name in (*ours, *pushes):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setenv("BASE_IMAGE", "base:1")
+    known = building.variables({"images": "registry.test/x"})
+    assert "s3cret" not in known.values()
+    assert known["BASE_IMAGE"] == "base:1"
+    compose = {
+        "services": {
+            "web": {
+                "image": "${IMAGES}/web:${VERSION}",
+                "build": {"context": ".", "args": {"X": "${HCLOUD_TOKEN}"}},
+            }
+        }
+    }
+    with pytest.raises(FlowError, match="HCLOUD_TOKEN"):
+        building.plan(compose, version="1", branch="main", commit="c", variables=known)
