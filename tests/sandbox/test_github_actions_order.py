@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 
 from sandbox.github import pushes
-from sandbox.github.actions import Actions
+from sandbox.github.actions import Actions, graph, service
 from sandbox.github.actions.expressions import PROGRAM
+from sandbox.github.actions.graph import Loaded
 from sandbox.github.actions.runner import ACT
+from sandbox.github.actions.uses import FileAt
+from sandbox.github.hub import Hub
 from sandbox.store import Record
 from tests.sandbox.github_world import DEVELOPER, WORKFLOW, World
 
@@ -239,6 +242,28 @@ jobs:
     assert world.conclusions(world.run(again)) == {"a": "success"}
     world.command(run, "review", environments=["prod"], state="approved", comment="")
     assert world.conclusions(run) == {"a": "success"}
+
+
+def test_a_run_that_we_fail_at_says_so_and_holds_no_other_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(hub: Hub, file: FileAt) -> Loaded:
+        if file.path == WORKFLOW:
+            raise RuntimeError("a mistake of ours")
+        return graph.load(hub, file)
+
+    monkeypatch.setattr(service, "load", broken)
+    fieldwork = world.repository()
+    text = "{on: push, jobs: {a: {runs-on: x, steps: [{run: 'true'}]}}}"
+    world.push(fieldwork, {WORKFLOW: text, PULL: text})
+    found = {run["path"]: run for run in world.runs(fieldwork)}
+    assert (found[WORKFLOW]["status"], found[WORKFLOW]["conclusion"]) == (
+        "completed",
+        "startup_failure",
+    )
+    assert "a mistake of ours" in found[WORKFLOW]["error"]
+    assert found[PULL]["conclusion"] == "success"
+    assert "a mistake of ours" in caplog.text
 
 
 def test_after_a_restart_what_ran_is_cancelled_and_what_waited_waits_again(world: World) -> None:

@@ -69,7 +69,7 @@ class Actions:
     def stop(self) -> None:
         """End the jobs that run, and the thread."""
         for execution in list(self._running.values()):
-            for leaf in execution.leaves.values():
+            for leaf in list(execution.leaves.values()):
                 leaf.stop.force = True
                 leaf.stop.asked.set()
         self._jobs.close()
@@ -131,6 +131,19 @@ class Actions:
             self._begin(run)
 
     def _begin(self, run: Record, keep: Mapping[str, Record] | None = None) -> None:
+        """Begin a run. One that we fail at says so, and holds up no other of its event."""
+        try:
+            self._start(run, keep)
+        except Exception as error:
+            log.exception("run %s", run["id"])
+            if execution := self._running.get(int(run["id"])):
+                self._drop(execution)
+            self._hub.store.change(
+                "run", run["id"], status=records.DONE, conclusion="startup_failure",
+                error=f"the sandbox's GitHub failed: {error!r}",
+            )  # fmt: skip
+
+    def _start(self, run: Record, keep: Mapping[str, Record] | None) -> None:
         file = FileAt(run["project"], run["sha"], run["path"])
         try:
             loaded = load(self._hub, file)
