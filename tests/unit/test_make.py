@@ -62,6 +62,14 @@ def test_what_ci_runs_is_what_the_documents_name(target: str, command: str) -> N
     assert command in [line.rstrip() for line in _planned(target).splitlines()]
 
 
+@pytest.mark.parametrize("tool", [".toolchain/bin/actionlint", ".venv/bin/zizmor"])
+def test_lint_reads_every_workflow_file(tool: str) -> None:
+    (line,) = [each for each in _planned("lint").splitlines() if tool in each]
+    files = sorted(str(file.relative_to(ROOT)) for file in ROOT.glob(".github/workflows/*.yml"))
+    assert files
+    assert [file for file in files if file not in line] == []
+
+
 def test_keep_leaves_a_rehearsal_running() -> None:
     assert ".venv/bin/flow rehearse --keep" in _planned("rehearsal", "KEEP=1")
 

@@ -95,6 +95,12 @@ def test_a_caller_grants_every_permission_that_a_job_asks_for() -> None:
             assert rank[has] >= rank[level], f"{name} asks for {permission}: {level}"
 
 
+def test_a_pull_request_starts_no_deploy() -> None:
+    # YAML takes the key `on` for true.
+    events = yaml.safe_load(caller.render("x/y", SHA))[True]
+    assert set(events) == {"push", "release", "delete", "schedule"}
+
+
 def test_no_expression_stands_in_a_shell_script() -> None:
     for file in (*(ROOT / ".github/workflows").glob("*.yml"), ROOT / "action/action.yml"):
         content = yaml.safe_load(file.read_text())
