@@ -76,7 +76,7 @@ def init_command(
     repeat: what is there stays.
     """
     here = project.find()
-    checkout = Checkout(here.folder, "")
+    checkout = Checkout(here.folder)
     given = answers.Given(
         repository=repository,
         deployment=deployment or (checkout.origin if checkout.exists else ""),

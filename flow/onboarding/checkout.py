@@ -15,11 +15,16 @@ _ORIGIN = re.compile(r"[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
 
 class Checkout:
-    """A team's checkout of its deployment repository; `token` opens its origin over HTTPS."""
+    """A team's checkout of its deployment repository.
 
-    def __init__(self, folder: Path, token: str) -> None:
+    `token` opens its origin over HTTPS where that is at `site` (https://github.com), and no other:
+    a repository of the same name elsewhere is not told it.
+    """
+
+    def __init__(self, folder: Path, token: str = "", site: str = "") -> None:
         self.folder = folder
         self._token = token
+        self._site = site
 
     @property
     def exists(self) -> bool:
@@ -57,8 +62,9 @@ class Checkout:
     def _git(self, *arguments: str, check: bool = True) -> str:
         # Asked only where the person's own credentials do not do; in no file and no argument.
         helper = '!f() { echo username=x-access-token; echo "password=$FLOW_GIT_TOKEN"; }; f'
+        offered = ["-c", f"credential.{self._site}.helper={helper}"] if self._site else []
         done = subprocess.run(
-            ["git", "-c", f"credential.helper={helper}", *arguments],
+            ["git", *offered, *arguments],
             cwd=self.folder,
             capture_output=True,
             encoding="utf-8",

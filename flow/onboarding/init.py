@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from flow.errors import FlowError
 from flow.onboarding import application, files, planning
@@ -97,7 +98,8 @@ def plan(
         repository = team.repository(
             told.repository, {"GITHUB_TOKEN": token, "GITHUB_API_URL": api}
         )
-        checkout = Checkout(project.folder, token)
+        site = urlsplit(str(deployment.facts()["html_url"]))
+        checkout = Checkout(project.folder, token, f"{site.scheme}://{site.netloc}")
         is_own = checkout.exists and checkout.origin == told.deployment
         moves = is_own and bool(
             steps or checkout.changed(FILES) or not _pushed(deployment, checkout.head)

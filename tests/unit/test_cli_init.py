@@ -221,7 +221,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
     _git(clone, "add", "--all")
     _git(clone, "commit", "--quiet", "-m", "first")
     _git(clone, "push", "--quiet", "origin", "HEAD:main")
-    return Checkout(clone, "ghp_word")
+    return Checkout(clone, "ghp_word", "https://github.com")
 
 
 def test_settings_alone_are_committed_and_pushed(checkout: Checkout, tmp_path: Path) -> None:
@@ -238,8 +238,17 @@ def test_settings_alone_are_committed_and_pushed(checkout: Checkout, tmp_path: P
     assert _git(checkout.folder, "show", "--format=", "--name-only", "HEAD") == "Pulumi.dev.yaml"
 
 
+def test_the_token_is_offered_to_the_teams_github_alone(checkout: Checkout) -> None:
+    def helper(address: str) -> str:
+        return checkout._git("config", "--get-urlmatch", "credential.helper", address, check=False)
+
+    assert "FLOW_GIT_TOKEN" in helper("https://github.com/ada/deployment.git")
+    for other in ("https://gitlab.com", "http://github.com", "https://github.com.evil.test"):
+        assert "FLOW_GIT_TOKEN" not in helper(f"{other}/ada/deployment.git")
+
+
 def test_a_folder_that_is_no_checkout_is_none(tmp_path: Path) -> None:
-    assert not Checkout(tmp_path, "").exists
+    assert not Checkout(tmp_path).exists
 
 
 @pytest.mark.parametrize(
