@@ -122,9 +122,14 @@ def test_a_file_a_here_document_would_cut_is_refused(monkeypatch: pytest.MonkeyP
         script.render()
 
 
-def test_flow_prints_it() -> None:
+@pytest.mark.parametrize(
+    "command",
+    [("-c", "from flow.app import main; main()", "demo", "script"), ("-m", "feature_demo")],
+    ids=["flow", "make"],
+)
+def test_flow_and_make_print_it(command: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from flow.app import main; main()", "demo", "script"],
+        [sys.executable, *command],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -56,6 +56,7 @@ def test_an_installed_toolchain_is_left_as_it_is(tmp_path: Path) -> None:
         ("lint", ".venv/bin/mypy"),
         ("rehearsal", ".venv/bin/flow rehearse"),
         ("bench", ".venv/bin/python -m bench.run"),
+        ("script", "python3 -m feature_demo > feature-demo.sh.new"),
     ],
 )
 def test_what_ci_runs_is_what_the_documents_name(target: str, command: str) -> None:
