@@ -7,6 +7,7 @@ commits on it, which update the server that is there.
 from __future__ import annotations
 
 import secrets
+import statistics
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -63,10 +64,7 @@ def row(all_: Sequence[Pushed], limit: float) -> dict[str, Any]:
     """Medians of every figure by itself, and whether the limit is kept."""
 
     def middle(figures: Iterable[float]) -> float:
-        known = sorted(figures)
-        half = len(known) // 2
-        exact = known[half] if len(known) % 2 else (known[half - 1] + known[half]) / 2
-        return round(exact, 1)
+        return round(statistics.median(figures), 1)
 
     beyond = middle(each.beyond for each in all_)
     return {

@@ -127,8 +127,6 @@ def violations(
     repository: Record,
     rules: Sequence[Mapping[str, Any]],
     update: tuple[str, str, str],
-    *,
-    merging: bool = False,
 ) -> list[str]:
     """What speaks against a ref's (ref, old, new), as far as it is known before git has it."""
     ref, old, new = update
@@ -140,9 +138,8 @@ def violations(
             found.append(f"Cannot delete this {what}")
         elif kind == "creation" and old == NONE:
             found.append("Cannot create ref due to creations being restricted.")
-        elif new == NONE or merging:
-            if kind == "update" and new != NONE:
-                found.append("Cannot update this protected ref.")
+        elif new == NONE:
+            continue
         elif kind == "update" and old != NONE:
             found.append("Cannot update this protected ref.")
         elif kind == "pull_request" and old != NONE:
@@ -187,16 +184,16 @@ def check_update(
     old: str,
     new: str,
     *,
-    by_pull_request: bool = False,
     status: int = 422,
 ) -> None:
     """Raise what the rules have against moving a ref; `old` or `new` is git.NONE for none.
 
-    by_pull_request  a merge: what the pull request itself needs is `merge_requirements`
-    status           422 for refs; GitHub answers 409 for contents, 405 for a merge
+    A pull request's merge is no such move: what it needs is `merge_requirements`.
+
+    status  422 for refs; GitHub answers 409 for contents
     """
-    rules = applying(hub, repository, caller, ref, merging=by_pull_request)
-    found = violations(hub, repository, rules, (ref, old, new), merging=by_pull_request)
+    rules = applying(hub, repository, caller, ref)
+    found = violations(hub, repository, rules, (ref, old, new))
     found += of_history(hub.git(repository), rules, old, new)
     if found:
         told = "\n".join(found)

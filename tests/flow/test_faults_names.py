@@ -31,7 +31,8 @@ def test_a_record_set_that_is_never_finished_is_given_up_at_our_deadline(person:
     with person.faults.during({"stuck": "create_rrset"}, project=person.project):
         failed = person.up(STACK)
     check_failure(failed, cause="did not finish this in 10 s", next_command=f"pulumi up -s {STACK}")
-    assert failed.seconds < 60
+    # All of the demo's `up` is in it; the provider alone would wait without end.
+    assert failed.seconds < 150
     assert sorted(person.team.listed()["record sets"]) == RECORDS
 
 

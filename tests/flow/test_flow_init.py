@@ -186,7 +186,8 @@ def application(
     _folder(shared_project, folder)
     made.git("add", "Pulumi.yaml", *(f"Pulumi.{each}.yaml" for each in STAGES))
     made.git("commit", "--quiet", "-m", "The template")
-    api.put(f"/repos/{made.full_name}/collaborators/reviewer", json={"permission": "push"})
+    access = f"/repos/{made.full_name}/collaborators/reviewer"
+    api.put(access, json={"permission": "push"}).raise_for_status()
     yield made
     for key, zone in zones.items():
         cloud = hcloud.Client(
