@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from typing import Final
+from typing import IO, Final
 
 from feature_demo.words import DemoError
 
@@ -71,7 +71,7 @@ def _heads(url: str, user: str, token: str) -> dict[str, str]:
         headers["Authorization"] = authorization(user, token)
     request = urllib.request.Request(address, headers=headers)  # noqa: S310 (http or https)
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        with urllib.request.build_opener(_Redirects).open(request, timeout=SECONDS) as answer:
             data = answer.read(_LIMIT)
     except urllib.error.HTTPError as error:
         error.close()
@@ -90,6 +90,30 @@ def _heads(url: str, user: str, token: str) -> dict[str, str]:
     if not data.startswith(b"001e# service=git-upload-pack"):
         raise DemoError(f"{url} is no git repository", "give the URL `git clone` takes")
     return heads
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows as git does: a token stays with the server it was given for."""
+
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """The next request, without the token where it goes elsewhere."""
+        there = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if there is not None and _server(newurl) != _server(req.full_url):
+            there.remove_header("Authorization")
+        return there
+
+
+def _server(url: str) -> tuple[str, str]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.scheme, parts.netloc
 
 
 def _read(data: bytes) -> Iterator[tuple[str, str]]:

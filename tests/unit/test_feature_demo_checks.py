@@ -102,8 +102,14 @@ class _Git(http.server.BaseHTTPRequestHandler):
 
     bare: Path
     token = ""
+    moved = ""
 
     def do_GET(self) -> None:
+        if self.moved and self.path.startswith("/old.git"):
+            self.send_response(301)
+            self.send_header("Location", self.moved + self.path.removeprefix("/old.git"))
+            self.end_headers()
+            return
         if self.token and self.headers.get("Authorization") != branches.authorization(
             "", self.token
         ):
@@ -155,6 +161,19 @@ def test_a_branch_is_found_over_http_without_git(repository: tuple[str, str, typ
         branches.commit_of(url, "feature-demo/mpa", "", "")
     with pytest.raises(DemoError, match="has no branch 'feature-demo/tag'"):
         branches.commit_of(url, "feature-demo/tag", "", "")
+
+
+def test_a_token_follows_a_renamed_repository_and_goes_to_no_other_server(
+    repository: tuple[str, str, type[_Git]],
+) -> None:
+    url, commit, handler = repository
+    old = url.replace("app", "old")
+    handler.token, handler.moved = "right", url
+    assert branches.commit_of(old, "main", "", "right") == commit
+    # The same server, and to a client another one.
+    handler.moved = url.replace("127.0.0.1", "localhost")
+    with pytest.raises(DemoError, match="refuses the token"):
+        branches.commit_of(old, "main", "", "right")
 
 
 def test_a_private_repository_asks_for_a_token(repository: tuple[str, str, type[_Git]]) -> None:
