@@ -172,7 +172,11 @@ def reap(
             try:
                 return _act(project, verdict, cloud, quiet, dumps)
             except FlowError as error:
-                return replace(verdict, action="failed", why=f"{verdict.action}: {error.problem}")
+                why = error.problem
+            except Exception as error:  # noqa: BLE001 (else it would stop the ends of the others)
+                # Its type alone: the words of a foreign error may hold what was sent.
+                why = f"{type(error).__name__}; flow demo end {verdict.environment} shows where"
+            return replace(verdict, action="failed", why=f"{verdict.action}: {why}")
 
         done = survey.at_once(act, verdicts, ENDINGS)
         counts = {each.action: 0 for each in done}

@@ -5,8 +5,9 @@ import datetime
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyrage
 import pytest
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from flow import demos, reaping, saving, server
 from flow.errors import FlowError
 from flow.labelled import Found
+from flow.project import Project
+from flow.stages import Stages
 from flow.state import State
 
 NOW = 2_000_000_000
@@ -138,6 +141,26 @@ def test_nothing_of_a_stage_of_another_project_or_without_an_end_is_ever_removed
 def test_a_verdict_is_json_without_what_the_api_gave() -> None:
     verdict = reaping.lost([thing("feature-demo-x", NOW - 2 * DAY)], "p", {}, NOW)[0]
     assert json.loads(json.dumps(verdict.output()))["left"] == ["server feature-demo-x"]
+
+
+@pytest.mark.parametrize("error", [FlowError("no answer"), KeyError("no answer")])
+def test_a_demo_that_cannot_be_ended_keeps_no_other_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    due = [reaping.Verdict(f"feature-demo-{name}", "end", "it is over") for name in "ab"]
+
+    def act(_: Any, verdict: reaping.Verdict, *__: Any) -> reaping.Verdict:
+        if verdict is due[0]:
+            raise error
+        return replace(verdict, action="ended")
+
+    monkeypatch.setattr(reaping, "plan", lambda _: (due, None))
+    monkeypatch.setattr(reaping, "_act", act)
+    with Stages() as stages:
+        first, second = reaping.reap(cast(Project, None), stages)
+    assert (first.action, second.action) == ("failed", "ended")
+    assert first.why.startswith("end: ")
+    assert ("no answer" in first.why) == isinstance(error, FlowError)
 
 
 @pytest.mark.parametrize("text", ["soon", "2033-02-30", "2033-01-01"])
