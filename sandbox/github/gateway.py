@@ -97,7 +97,9 @@ class Gateway:
             # What a handler could not make sense of is the request's fault, or the sandbox's.
             wrong = spec.request_errors(request.method, endpoint.template, body)
             refusal = GithubError(422, "Invalid request.\n\n" + "\n".join(wrong))
-            if not wrong:
+            if wrong:
+                log.info("%s %s was refused", request.method, request.url.path, exc_info=True)
+            else:
                 log.exception("%s %s broke", request.method, request.url.path)
                 refusal = GithubError(500, "Server Error: the sandbox failed; see its log")
             return JSONResponse(refusal.body(), refusal.status, headers)

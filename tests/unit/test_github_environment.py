@@ -16,7 +16,6 @@ CONFIG: Mapping[str, Any] = {
     "hcloud:token": "t" * 64,
     "githubRepository": "example-org/fieldwork",
 }
-PART = "deployment-flow:index:GithubEnvironment"
 
 Up = Callable[..., Engine]
 

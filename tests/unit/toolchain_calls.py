@@ -6,8 +6,6 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Properties whose keys are the user's own, not the provider's.
-OWN_KEYS = ("labels", "environment")
 MODULES = ("pulumi_hcloud", "pulumi_github", "pulumi_command.local")
 
 
