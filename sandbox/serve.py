@@ -23,6 +23,7 @@ from sandbox.hetzner.resources.zones import new_zone
 from sandbox.hosts import container as description
 from sandbox.hosts import docker_daemon, network
 from sandbox.hosts.docker_hosts import DockerHosts
+from sandbox.loopback import guarded
 from sandbox.services import (
     address_names,
     dns_server,
@@ -85,8 +86,8 @@ def run(directory: Path, *, validate: bool = False) -> None:
         violations_log=directory / "logs" / "violations.log" if validate else None,
     )
     api = uvicorn.Config(
-        app, host="127.0.0.1", port=credentials.API_PORT, log_level="warning", access_log=False,
-        timeout_graceful_shutdown=3, date_header=False,
+        guarded(app), host="127.0.0.1", port=credentials.API_PORT, log_level="warning",
+        access_log=False, timeout_graceful_shutdown=3, date_header=False,
     )  # fmt: skip
     try:
         uvicorn.Server(api).run()

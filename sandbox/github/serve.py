@@ -11,6 +11,7 @@ from sandbox import credentials
 from sandbox.github import spec
 from sandbox.github.app import create_app
 from sandbox.github.seeds import seed
+from sandbox.loopback import guarded
 from sandbox.openapi import Violations
 from sandbox.store import Store
 
@@ -30,7 +31,7 @@ def main() -> None:
     app = create_app(store, directory / "github", credentials.GITHUB_URL, violations=violations)
     seed(app.state.hub, credentials.read(directory)["github"])
     server = uvicorn.Config(
-        app, host="127.0.0.1", port=credentials.GITHUB_PORT, log_level="warning",
+        guarded(app), host="127.0.0.1", port=credentials.GITHUB_PORT, log_level="warning",
         access_log=False, timeout_graceful_shutdown=3,
     )  # fmt: skip
     try:
