@@ -21,7 +21,8 @@ class Flow:
         self.team = team
         self.folder = folder
         # What this test's own surroundings say must not reach the command.
-        own = {k: v for k, v in os.environ.items() if k not in (*FOREIGN, "GITHUB_ACTIONS")}
+        foreign = (*FOREIGN, "GITHUB_ACTIONS", "RUNNER_ENVIRONMENT")
+        own = {k: v for k, v in os.environ.items() if k not in foreign}
         self.environment = {**own, **team.project.environment(), "BASE_IMAGE": BASE_IMAGE}
 
     def start(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:

@@ -20,6 +20,12 @@ to end or delete the lock file with `pulumi cancel`.
 """
 
 
+@pytest.fixture(autouse=True)
+def _own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests may themselves run on a machine of GitHub's."""
+    monkeypatch.delenv("RUNNER_ENVIRONMENT", raising=False)
+
+
 def at(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
@@ -58,6 +64,18 @@ def test_another_process_with_the_holders_number_is_not_the_holder() -> None:
 
 def test_of_another_machine_nothing_is_known() -> None:
     assert not locks.is_dead(holder(dead_pid(), "elsewhere"))
+
+
+def test_a_clock_that_was_set_since_the_lock_was_taken_makes_no_living_one_dead() -> None:
+    assert not locks.is_dead(holder(os.getpid(), since=time.time() - 60))
+
+
+def test_of_a_machine_that_shares_its_name_with_others_nothing_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RUNNER_ENVIRONMENT", "github-hosted")
+    assert not locks.is_here(holder(dead_pid()))
+    assert not locks.is_dead(holder(dead_pid()))
 
 
 def test_a_lock_is_broken_by_one_process_only() -> None:
