@@ -43,7 +43,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sent_by(command: str) -> list[Mapping[str, Any]]:
     messages: list[Mapping[str, Any]] = []
-    dump.send_dump("db", "app-db-1", command, messages.append)
+    dump.send_dump("db", "app-db-1", command, messages.append, Blot(["hush-hush"]))
     return messages
 
 
@@ -59,7 +59,11 @@ def test_a_dump_arrives_whole_and_says_its_hash() -> None:
 
 @pytest.mark.parametrize(
     ("command", "why"),
-    [("echo part; echo no such database >&2; exit 3", "no such database"), ("true", "0 bytes")],
+    [
+        ("echo part; echo no such database >&2; exit 3", "no such database"),
+        ("echo not with hush-hush >&2; exit 1", r"not with \*\*\*$"),
+        ("true", "0 bytes"),
+    ],
 )
 def test_a_dump_that_failed_or_is_empty_is_none(command: str, why: str) -> None:
     with pytest.raises(DeployError, match=why) as raised:

@@ -16,7 +16,7 @@ from typing import IO, Any, cast
 
 from .compose import Compose
 from .errors import DeployError
-from .lines import cut_lines
+from .lines import Blot, cut_lines
 from .releases import Release
 
 LABEL = "deployment-flow.dump"
@@ -42,8 +42,11 @@ def dumps(compose: Compose, release: Release) -> dict[str, tuple[str, str]]:
     return found
 
 
-def send_dump(service: str, container: str, command: str, send: Send) -> None:
-    """Run the command in the container and send what it writes. Raises DeployError."""
+def send_dump(service: str, container: str, command: str, send: Send, blot: Blot) -> None:
+    """Run the command in the container and send what it writes. Raises DeployError.
+
+    blot  for what the command complains of; the dump itself is passed on as it is
+    """
     process = subprocess.Popen(
         ["docker", "exec", container, "sh", "-c", command],
         stdin=subprocess.DEVNULL,
@@ -78,7 +81,7 @@ def send_dump(service: str, container: str, command: str, send: Send) -> None:
         for pipe in (process.stdout, process.stderr):
             cast(IO[Any], pipe).close()
     if status != 0 or size == 0:
-        why = complaints[-1] if complaints else f"exit code {status}, {size} bytes"
+        why = blot(complaints[-1]) if complaints else f"exit code {status}, {size} bytes"
         raise DeployError(
             f"the dump of service {service} failed: {why}",
             f"correct its label {LABEL}, or end the demo without a dump",

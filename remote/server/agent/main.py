@@ -181,7 +181,7 @@ def _verb_dump(machine: Machine, _: list[str]) -> dict[str, object]:
     compose = Compose(Commands(), machine, _print)
     found = dumps(compose, release)
     for service, (container, command) in sorted(found.items()):
-        send_dump(service, container, command, send)
+        send_dump(service, container, command, send, Blot(list(release.environment.values())))
     return {"ok": True, "dumps": sorted(found), "data": release.manifest.get("data") or []}
 
 
