@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -11,8 +12,11 @@ import pytest
 from cryptography import x509
 from starlette.applications import Starlette
 
+from sandbox.github.access import Tokens
 from sandbox.services import registry_tokens as tokens
 from sandbox.services.authority import Authority
+from sandbox.services.registry_github import github_tokens
+from sandbox.store import Store
 
 SERVICE = "registry.sandbox.test"
 USERS = {
@@ -188,3 +192,25 @@ def test_credentials_from_elsewhere_can_be_plugged_in(authority: Authority) -> N
     ]
     assert ask(client, "pull", "pull-word").status_code == 200
     assert ask(client, "anyone", "another").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("kind", "permissions", "expires", "actions"),
+    [
+        ("workflow", {"packages": "write"}, None, {"pull", "push"}),
+        ("workflow", {"packages": "read"}, None, {"pull"}),
+        ("workflow", {"contents": "write"}, None, None),
+        ("classic", None, None, {"pull", "push"}),
+        ("classic", None, 1.0, None),
+    ],
+)
+def test_a_token_of_the_sandboxs_github_is_a_password_as_far_as_it_may(
+    kind: str, permissions: dict[str, str] | None, expires: float | None, actions: set[str] | None
+) -> None:
+    with closing(Store()) as store:
+        token = Tokens(store).mint("developer", kind, permissions=permissions, expires=expires)
+        accounts = tokens.Accounts(github_tokens(store))
+        found = accounts.find("whoever", token)
+        assert (found and found.actions) == actions
+        assert accounts.find("whoever", f"{token}x") is None
+        assert accounts.find("developer", "") is None
