@@ -15,6 +15,7 @@ on:
   release: {{types: [published]}}
   delete:
   schedule: [{{cron: "17 4 * * *"}}]
+  workflow_dispatch:
 permissions: {{}}
 jobs:
   flow:

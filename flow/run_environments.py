@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from github import UnknownObjectException
 from github.Environment import Environment
 from github.Repository import Repository
 
@@ -42,7 +43,8 @@ def ensure(repository: Repository, name: str, contents: Contents) -> Environment
     """Make the environment as it has to be; safe to repeat. Raises GithubException."""
     address = f"/repos/{repository.full_name}/environments/{name}"
     body: dict[str, Any] = {
-        "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True}
+        "deployment_branch_policy": {"protected_branches": False, "custom_branch_policies": True},
+        **_stricter(repository, address),
     }
     if asked := [
         *({"type": "User", "id": each} for each in contents.reviewers),
@@ -65,6 +67,18 @@ def ensure(repository: Repository, name: str, contents: Contents) -> Environment
         elif had[key].value != value:
             had[key].edit(value)
     return environment
+
+
+def _stricter(repository: Repository, address: str) -> dict[str, Any]:
+    """What somebody has made stricter by hand: GitHub switches off what it is not told again."""
+    try:
+        _, found = repository.requester.requestJsonAndCheck("GET", address)
+    except UnknownObjectException:
+        return {}
+    kept: dict[str, Any] = {}
+    for rule in found.get("protection_rules") or []:
+        kept |= {key: rule[key] for key in ("wait_timer", "prevent_self_review") if rule.get(key)}
+    return kept
 
 
 def _admit(repository: Repository, address: str, branches: Sequence[str]) -> None:

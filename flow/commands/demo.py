@@ -70,12 +70,17 @@ def up(
 def extend(
     branch: Branch,
     until: Annotated[str, typer.Option(help="Its new last day, as 2031-05-31.")],
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Give the demo of BRANCH another last day. What runs there stays."""
     day = demos.last_day(until, demos.today()) or until
+    team, stack = project.find(), demos.stack_for(branch)
+    if dry_run:
+        terminal.print_json({**_would(team, stack), "until": day})
+        return
     with Stages() as stages:
-        done = demos.extend(project.find(), branch, day, stages)
+        done = demos.extend(team, branch, day, stages)
     tell(done, as_json)
 
 

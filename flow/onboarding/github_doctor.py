@@ -29,7 +29,7 @@ def looks(
     repository: str, configured: bool, environment: Mapping[str, str]
 ) -> list[tuple[str, Look]]:
     """Everything of `repository`; `configured` when the settings give stacks a part at GitHub."""
-    token = environment.get("FLOW_GITHUB_TOKEN") or environment.get("GITHUB_TOKEN", "")
+    token = environment.get("GITHUB_TOKEN") or environment.get("FLOW_GITHUB_TOKEN", "")
     if not repository:
         seen, mend = "no setting names it", "export GITHUB_REPOSITORY=OWNER/NAME"
         return [("GitHub", lambda: [missing("GitHub: repository", seen, mend)])]

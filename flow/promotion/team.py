@@ -15,7 +15,7 @@ API = "https://api.github.com"
 
 
 def repository(name: str, environment: Mapping[str, str] = os.environ) -> Repository:
-    """The repository `owner/name` by FLOW_GITHUB_TOKEN, else GITHUB_TOKEN.
+    """The repository `owner/name` by GITHUB_TOKEN, else FLOW_GITHUB_TOKEN.
 
     GITHUB_API_URL names another GitHub. Raises FlowError: no token, one that is not known, or a
     repository it does not reach.
@@ -26,7 +26,7 @@ def repository(name: str, environment: Mapping[str, str] = os.environ) -> Reposi
             "no setting says which repository the application is in",
             "pulumi config set githubRepository OWNER/NAME -s dev, or set GITHUB_REPOSITORY",
         )
-    token = environment.get("FLOW_GITHUB_TOKEN") or environment.get("GITHUB_TOKEN")
+    token = environment.get("GITHUB_TOKEN") or environment.get("FLOW_GITHUB_TOKEN")
     if not token:
         raise FlowError(
             "there is no GitHub token",

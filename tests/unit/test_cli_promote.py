@@ -154,11 +154,11 @@ def test_without_a_repository_the_setting_that_names_one_is_told() -> None:
     assert "githubRepository" in (told.value.remedy or "")
 
 
-def test_flows_own_token_goes_before_the_runs(served: Served) -> None:
+def test_a_persons_token_goes_before_the_one_for_runs(served: Served) -> None:
     environment = {
         "GITHUB_API_URL": f"{served.url}/api/v3",
         "GITHUB_REPOSITORY": FULL_NAME,
-        "GITHUB_TOKEN": "ghp_wrong",
-        "FLOW_GITHUB_TOKEN": served.tokens["maintainer"],
+        "GITHUB_TOKEN": served.tokens["maintainer"],
+        "FLOW_GITHUB_TOKEN": "ghp_wrong",
     }
     assert team.repository("", environment).full_name == FULL_NAME

@@ -98,7 +98,7 @@ def test_a_caller_grants_every_permission_that_a_job_asks_for() -> None:
 def test_a_pull_request_starts_no_deploy() -> None:
     # YAML takes the key `on` for true.
     events = yaml.safe_load(caller.render("x/y", SHA))[True]
-    assert set(events) == {"push", "release", "delete", "schedule"}
+    assert set(events) == {"push", "release", "delete", "schedule", "workflow_dispatch"}
 
 
 def test_no_expression_stands_in_a_shell_script() -> None:
