@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from components import naming
-from flow import deploying, destroying, state, survey
+from flow import clock, deploying, destroying, state, survey
 from flow.errors import FlowError
 from flow.project import Project
 from flow.stages import Stages
@@ -119,4 +118,4 @@ def rows(project: Project) -> list[survey.Row]:
 
 def today() -> datetime.date:
     """Of UTC, as the ends of demos are."""
-    return datetime.datetime.fromtimestamp(time.time(), datetime.UTC).date()
+    return datetime.datetime.fromtimestamp(clock.now(), datetime.UTC).date()

@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _HEALTH = f"http://127.0.0.1:{credentials.API_PORT}/_sandbox/health"
 # Set, a starting API compares every answer with its description; see logs/violations.log.
 VALIDATE = "FLOW_SANDBOX_VALIDATE"
+_GITHUB_HEALTH = f"{credentials.GITHUB_URL}/_sandbox/health"
 _SERVE_SECONDS = 60.0  # servers that ran are started before the API answers
 _GITHUB_SECONDS = 30.0
 _PEBBLE_SECONDS = 15.0
@@ -190,6 +191,7 @@ class Sandbox:
         return (
             self._pebble.pid() is not None
             and self._github.pid() is not None
+            and _is_healthy(_GITHUB_HEALTH)
             and self._serves()
             and registry.answers(self._authority)
         )
@@ -246,13 +248,15 @@ class Sandbox:
         )
 
     def _start_github(self) -> None:
+        if self._github.pid() is not None and not _is_healthy(_GITHUB_HEALTH):
+            self._github.stop()  # it hangs
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "sandbox.github.serve", "--dir", str(self.directory)]
         command += ["--validate"] if os.environ.get(VALIDATE) else []
         self._github.start(command, environment, ROOT)
         give_up = time.monotonic() + _GITHUB_SECONDS
         while time.monotonic() < give_up and self._github.pid() is not None:
-            if _is_healthy(f"{credentials.GITHUB_URL}/_sandbox/health"):
+            if _is_healthy(_GITHUB_HEALTH):
                 return
             time.sleep(0.1)
         raise SandboxError(

@@ -8,6 +8,7 @@ import os
 import typer
 from github import GithubException
 
+from flow import clock
 from flow.promotion import team
 from flow.runs import jobs, run
 
@@ -41,7 +42,7 @@ def reap() -> None:
 @app.command()
 def promote() -> None:
     """Open the promotions that are due today."""
-    today = datetime.datetime.now(datetime.UTC).date()
+    today = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC).date()
     try:
         jobs.promote(run.read(os.environ), today)
     except GithubException as error:

@@ -6,6 +6,7 @@ GitHub, pages over HTTPS, comments, and what Hetzner's API lists.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import time
@@ -107,6 +108,7 @@ def check(holds: bool, otherwise: str) -> None:
 
 def tidy(team: Team) -> None:
     """Nothing that an earlier rehearsal left half done is in this one's way."""
+    _set_back(team.project)
     for pull in team.maintainer.repository.get_pulls(state="open"):
         pull.edit(state="closed")
     for issue in team.maintainer.repository.get_issues(labels=[steps.BLOCKER]):
@@ -300,8 +302,7 @@ def _is_gone(team: Team, stack: str) -> None:
 def clocks(team: Team) -> Iterator[Any]:
     """Moves the sandbox's clocks, the cloud's and GitHub's, and the runners' with them."""
     project = team.project
-    addresses = (str(project.credentials["endpoint"]), str(project.credentials["github"]["url"]))
-    places = [f"{each.removesuffix('/v1')}/_sandbox/clock" for each in addresses]
+    places = _clocks_of(project)
     runner = project.directory / "github/runner.json"
     kept = runner.read_text()
 
@@ -317,7 +318,18 @@ def clocks(team: Team) -> Iterator[Any]:
     finally:
         runner.write_text(kept)
         team.runs.ahead = 0.0
-        for place in places:
+        _set_back(project)
+
+
+def _clocks_of(project: SandboxProject) -> list[str]:
+    addresses = (str(project.credentials["endpoint"]), str(project.credentials["github"]["url"]))
+    return [f"{each.removesuffix('/v1')}/_sandbox/clock" for each in addresses]
+
+
+def _set_back(project: SandboxProject) -> None:
+    """Both clocks right again, the second though the first cannot be reached."""
+    for place in _clocks_of(project):
+        with contextlib.suppress(httpx.TransportError):
             httpx.post(place, json={"offset": 0}, timeout=10, trust_env=False)
 
 
