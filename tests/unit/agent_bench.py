@@ -1,7 +1,8 @@
 """A machine under a temporary folder for the agent's deploys; commands and health are faked."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ class FakeCommands(Commands):
     failing: dict[str, list[str]] = field(default_factory=dict)
     """Part of a command line → lines it fails with."""
     containers: list[dict[str, Any]] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+    """Names of containers that memory was the end of while a release came up."""
     ran: list[str] = field(default_factory=list)
     stdin: list[str] = field(default_factory=list)
     environments: list[Mapping[str, str]] = field(default_factory=list)
@@ -48,6 +51,12 @@ class FakeCommands(Commands):
         if "hash-password" in line:
             return Ended(0, ("$2a$14$hash",))
         return Ended(0, ())
+
+    @contextmanager
+    def watch(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Sequence[str]]:
+        yield self.killed
 
     def steps(self) -> list[str]:
         """The commands that change something, in a few words."""

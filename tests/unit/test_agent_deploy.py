@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from components import compose
 from remote.server.agent import releases
+from remote.server.agent.commands import Commands
 from remote.server.agent.errors import DeployError
 from remote.server.agent.releases import Store, check_request
 from tests.unit import agent_bench
@@ -125,6 +127,25 @@ def test_memory_is_named_when_docker_has_started_the_container_again(bench: Benc
     bench.commands.failing[events] = ["oom", "oom"]
     with pytest.raises(DeployError, match=r"again 3 times \(killed: out of memory\)"):
         bench.deploy(request())
+
+
+def test_memory_is_named_though_docker_has_forgotten_its_events(bench: Bench) -> None:
+    bench.commands.containers = [
+        {"Service": "web", "Name": "app-web-1", "State": "running", "Health": "starting"}
+    ]
+    bench.commands.failing = {" up --detach": ["unhealthy"], "docker inspect": ["false 1 2031"]}
+    bench.commands.killed = ["app-web-1"]
+    with pytest.raises(DeployError, match=r"started again once \(killed: out of memory\)"):
+        bench.deploy(request())
+
+
+def test_what_is_watched_is_read_meanwhile_and_ends_with_the_block() -> None:
+    started = time.monotonic()
+    with Commands().watch(["sh", "-c", "echo one; exec sleep 600"]) as said:
+        while not said and time.monotonic() < started + 20:
+            time.sleep(0.01)
+        assert list(said) == ["one"]
+    assert time.monotonic() < started + 60
 
 
 def test_a_sick_service_gives_way_and_the_old_routes_come_back(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -79,6 +79,36 @@ class Commands:
         if not reader.is_alive():
             cast(IO[bytes], process.stdout).close()
         return Ended(status, tuple(kept))
+
+    @contextlib.contextmanager
+    def watch(
+        self, arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> Iterator[Sequence[str]]:
+        """Run for as long as the block does; the first lines it has said so far."""
+        process = subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        said: list[str] = []
+
+        def read() -> None:
+            for line in cut_lines(cast(IO[bytes], process.stdout), LINE_LIMIT):
+                if len(said) < KEPT_LINES:
+                    said.append(line)
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            yield said
+        finally:
+            self._kill(process)
+            reader.join(timeout=5)
+            if not reader.is_alive():
+                cast(IO[bytes], process.stdout).close()
 
     def _kill(self, process: subprocess.Popen[bytes]) -> None:
         for number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):

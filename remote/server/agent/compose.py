@@ -23,6 +23,8 @@ class Compose:
         self._commands = commands
         self._machine = machine
         self._say = say
+        # Containers that were killed for their memory while a release came up, by name.
+        self._killed: frozenset[str] = frozenset()
 
     def remember_credential(self, registry: dict[str, str]) -> None:
         """Keep the registry's credential for pulls of today and of a boot in a year."""
@@ -62,13 +64,20 @@ class Compose:
 
     def up(self, release: Release, seconds: int) -> Ended:
         """Start everything of a release, wait until it is up, stop what it no longer has."""
-        return self.compose(
-            release,
-            "up", "--detach", "--remove-orphans", "--no-build", "--pull", "missing",
-            "--wait", "--wait-timeout", str(seconds),
-            seconds=seconds + 120,
-            loud=True,
-        )  # fmt: skip
+        # Docker keeps its last 256 events, which health checks fill in seconds.
+        watching = [
+            "docker", "events", "--filter", "event=oom", "--format", "{{.Actor.Attributes.name}}"
+        ]  # fmt: skip
+        with self._commands.watch(watching, environment=self._environment()) as killed:
+            ended = self.compose(
+                release,
+                "up", "--detach", "--remove-orphans", "--no-build", "--pull", "missing",
+                "--wait", "--wait-timeout", str(seconds),
+                seconds=seconds + 120,
+                loud=True,
+            )  # fmt: skip
+            self._killed = frozenset(killed)
+        return ended
 
     def run_job(self, release: Release, job: str, seconds: float) -> Ended:
         """Run a one-shot job to its end. None of it goes on when its time has run out.
@@ -139,6 +148,8 @@ class Compose:
         killed, restarts, created = [*seen.split(), "", "", ""][:3]
         if not restarts.isdigit() or int(restarts) == 0:
             return _OUT_OF_MEMORY if killed == "true" else ""
+        if name in self._killed:
+            killed = "true"
         if killed != "true":
             events = self.docker(
                 "events", "--since", created, "--until", "0s", "--format", "{{.Action}}",
