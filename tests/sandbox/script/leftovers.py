@@ -22,8 +22,10 @@ _LISTINGS = {
     "packages": "dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\\n'",
     "chosen packages": "apt-mark showmanual",
     "unit files": "systemctl list-unit-files --no-legend | grep -v '\\.scope'",
+    # systemd forgets a container's mount a moment after it is gone; "mounts" has those there are.
     "units": "systemctl list-units --all --no-legend --plain --type=service,timer,socket,mount"
-    " | awk '{print $1, $3}' | grep -vE 'user@|user-runtime|apt-daily|session|run-'",
+    " | awk '{print $1, $3}'"
+    " | grep -vE 'user@|user-runtime|apt-daily|session|run-|docker-overlay2-.*mount'",
     "users": "getent passwd",
     "groups": "getent group",
     "links": "ip -o link | awk '{print $2}' | cut -d@ -f1",
