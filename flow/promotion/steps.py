@@ -268,8 +268,9 @@ def back_merge(repository: Repository, *, dry_run: bool = False) -> list[Step]:
     """A pull request for each branch that lacks what the one above it has."""
     steps: list[Step] = []
     owner = repository.owner.login
+    missing = missing_below(repository)
     for upper, lower in ((MAIN, STAGING), (STAGING, DEVELOPMENT)):
-        if not missing_below(repository).get(f"{upper} → {lower}"):
+        if f"{upper} → {lower}" not in missing:
             continue
         what = f"back-merge of {upper} into {lower}"
         pulls = list(repository.get_pulls(state="open", base=lower, head=f"{owner}:{upper}"))
