@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components import naming
-from flow import state
+from flow import state, terminal
 from flow.engine import OnLine
 from flow.errors import FlowError
 from flow.project import Project
@@ -77,7 +77,21 @@ def deploy(project: Project, wish: Wish, stages: Stages) -> Deployed:
         done = _up(project.stacks, wish, stage.note)
         found = state.parse(project.stacks.state(wish.stack))
         stage.result = told_changes(done.changes)
-    return _deployed(wish.stack, found, time.monotonic() - started, done.changes)
+    deployed = _deployed(wish.stack, found, time.monotonic() - started, done.changes)
+    if warning := told_pin(project.settings(wish.stack).get("version"), deployed):
+        terminal.say(warning)
+    return deployed
+
+
+def told_pin(pinned: Any, deployed: Deployed) -> str:
+    """A warning where the stack's file has the next `up` by hand go back; empty where not."""
+    if not pinned or str(pinned) == deployed.version:
+        return ""
+    stack = deployed.environment
+    return (
+        f"warning: Pulumi.{stack}.yaml says version {pinned}: an `up` by hand goes back to it. "
+        f"Next: pulumi config rm version -s {stack}"
+    )
 
 
 def _up(stacks: Stacks, wish: Wish, note: OnLine) -> Result:

@@ -71,6 +71,8 @@ class Rehearsal:
             stage.result = str(project.credentials["endpoint"])
         with self._stages.stage("sandbox: dev, staging and prod as stacks") as stage:
             project.write()
+            for stack in project.unpin():
+                stage.note(f"Pulumi.{stack}.yaml no longer says which version")
             made = project.stacks.names()
             missing = {"dev", "staging", "prod"} - set(made)
             if missing:
@@ -91,5 +93,6 @@ class Rehearsal:
         with self._stages.stage(f"{stack}: pulumi up once more, by hand") as stage:
             done = project.stacks.up(stack, stage.note)
             if done.changed:
-                raise FlowError(f"a second up of {stack} changed something: {dict(done.changes)}")
+                told = "; ".join(done.steps) or str(dict(done.changes))
+                raise FlowError(f"a second up of {stack} changed something: {told}")
             stage.result = "no change"

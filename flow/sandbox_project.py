@@ -191,6 +191,18 @@ class SandboxProject:
             self.stacks.unselect()
         _write(taken_file, json.dumps(taken, indent=2))
 
+    def unpin(self) -> list[str]:
+        """Forget versions that `pulumi up -c version=…` left in the stages' files; which stages."""
+        key = f"{_load(self.root / 'Pulumi.yaml')['name']}:version"
+        unpinned = []
+        for stack in PROJECT_OF_STACK:
+            file = self.folder / f"Pulumi.{stack}.yaml"
+            own = _load(file)
+            if (own.get("config") or {}).pop(key, None) is not None:
+                _write(file, yaml.safe_dump(own, sort_keys=False))
+                unpinned.append(stack)
+        return unpinned
+
     def _has_state(self, stack: str) -> bool:
         return any((self.directory / "state/.pulumi/stacks").glob(f"*/{stack}.json"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from flow.engine import Engine, OnLine
 from flow.errors import FlowError
 from flow.run_settings import run_settings
 
+_STEP = re.compile(r"\S+:\S+ \S+ (created|updated|replaced|deleted)\b")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -29,6 +32,12 @@ class Result:
     def changed(self) -> int:
         """Steps that were not `same` or a read."""
         return sum(n for kind, n in self.changes.items() if kind not in ("same", "read"))
+
+    @property
+    def steps(self) -> list[str]:
+        """What was done to which resource: "command:local:Command x-release updated …"."""
+        words = (" ".join(line.split()).lstrip("+~- ") for line in self.output.splitlines())
+        return [line for line in words if _STEP.match(line)]
 
 
 _Done = automation.UpResult | automation.RefreshResult | automation.DestroyResult

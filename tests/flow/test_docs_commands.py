@@ -80,7 +80,7 @@ def test_the_readmes_commands_work_one_after_the_other_in_a_plain_shell(no_demo:
     assert url == "https://staging.nonprod.example.test"
     assert "Fieldwork" in said['curl "$(pulumi stack output url -s staging)"']
     assert "to create" in said["pulumi preview -s prod"]
-    assert "1.1.0" in said["pulumi up -s staging -c version=1.1.0 --yes"]
+    assert "1.1.0" in said["flow deploy staging --version 1.1.0"]
     assert "https://x.demo.example.test" in said["pulumi up -s feature-demo-x --yes"]
     assert said["pulumi stack output password --show-secrets -s feature-demo-x"].strip()
     assert _git_status() == before

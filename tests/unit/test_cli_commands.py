@@ -86,6 +86,14 @@ def test_an_environment_is_named_by_its_stack_or_its_branch(target: str, stack: 
     assert project.stack_of(target) == stack
 
 
+def test_a_file_that_says_another_version_is_warned_of() -> None:
+    done = deploying.Deployed(
+        "staging", "staging", "https://s.test", "1.2.0", "", "r", "staging", None, 1.0, {}
+    )
+    assert "pulumi config rm version -s staging" in deploying.told_pin("1.1.0", done)
+    assert deploying.told_pin("1.2.0", done) == deploying.told_pin(None, done) == ""
+
+
 def test_a_branch_is_handed_over_only_where_the_stack_does_not_tell_it() -> None:
     assert deploying.branch_for("feature-demo/x", "feature-demo-x") is None
     assert deploying.branch_for("Feature/X", project.stack_of("Feature/X")) == "Feature/X"

@@ -64,6 +64,10 @@ class World:
             monkeypatch.setattr(acts, name, self.act(name))
         self.credentials = lambda: credentials
         self.stages = Stages(Console(file=io.StringIO()))
+        (folder / "project").mkdir()
+        (folder / "Pulumi.yaml").write_text("name: deployment-flow\n")
+        for stack in ("dev", "staging", "prod"):
+            (folder / f"project/Pulumi.{stack}.yaml").write_text("config: {}\n")
         self.rehearsal = Rehearsal(folder, folder, self.stages)
 
     def act(self, name: str) -> Callable[..., str]:
@@ -111,9 +115,17 @@ def test_an_image_that_is_not_in_the_registry_fails(world: World) -> None:
 
 
 def test_a_second_up_that_changes_something_fails(world: World) -> None:
-    world.stacks.second_up = Result({"same": 19, "update": 1}, "")
-    with pytest.raises(FlowError, match="second up of staging"):
+    output = " ~  command:local:Command staging-release updated (3s) [diff: ~stdin]\n    29 same"
+    world.stacks.second_up = Result({"same": 19, "update": 1}, output)
+    with pytest.raises(FlowError, match=r"up of staging .*: command:local:Command staging-release"):
         world.rehearsal.run()
+
+
+def test_a_version_in_a_stages_file_is_in_nothings_way(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "project/Pulumi.staging.yaml"
+    file.write_text("config: {deployment-flow:hsts: true, deployment-flow:version: 1.1.0}\n")
+    world.rehearsal.run()
+    assert file.read_text() == "config:\n  deployment-flow:hsts: true\n"
 
 
 @pytest.mark.parametrize(
