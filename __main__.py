@@ -27,7 +27,10 @@ expires = settings.expiry(
 )
 rescue.cover(stage, where.location)
 environment = Environment(
-    stage.stack, plan.arguments(stage, where, release, expires, allowed, at_github)
+    stage.stack,
+    plan.arguments(
+        stage, where, release, expires, allowed, at_github, earlier=last.releases, now=now
+    ),
 )
 outputs = {
     "url": environment.url,

@@ -37,6 +37,8 @@ REMEDIES: Final[dict[str, str]] = {
     "images": "Give the registry and path images are under, as ghcr.io/example-org/fieldwork",
     "branch": "Give the git branch whose newest image is deployed",
     "version": "Give an image tag or version, as 1.4.0",
+    "digests": 'Give image names and digests, as {"ghcr.io/example-org/web": "sha256:…"}',
+    "rollback": "Give the id or the version of a release that flow rollback --list names",
     "zone": "Give a DNS zone of the Hetzner project, as example.org, or nothing for DNS elsewhere",
     "hostname": "Give a host name, in the zone where one is set, as staging.example.org",
     "addressDomain": "Give a domain that answers names with the address in them, as sslip.io",
@@ -72,7 +74,7 @@ REMEDIES: Final[dict[str, str]] = {
 }
 SECRETS: Final = frozenset({"registryPassword", "hostSshKey", "secrets"})
 LISTS: Final = frozenset({"locations", "adminKeys", "sshFrom", "githubReviewers", "githubChecks"})
-OBJECTS: Final = frozenset({"environment", "secrets"})
+OBJECTS: Final = frozenset({"digests", "environment", "secrets"})
 
 
 def _dns_name(value: str) -> str:
@@ -168,6 +170,10 @@ class Common(_Frozen):
     compose_file: str = "compose.yaml"
     images: str = Field("", pattern=_IMAGES.pattern)
     version: str | None = Field(None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
+    digests: dict[str, Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]] = Field(
+        default_factory=dict
+    )
+    rollback: str | None = Field(None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
     zone: DnsName | None = None
     address_domain: DnsName = "sslip.io"
     server_type: Name = "cx23"
@@ -219,6 +225,8 @@ class Values(Common):
         found: list[tuple[str, str]] = []
         if not self.images:
             found.append(("images", "is not set"))
+        if self.version and self.rollback:
+            found.append(("rollback", "and version are not for one run; leave one out"))
         if self.volume_size != 0 and not 10 <= self.volume_size <= 10240:
             found.append(("volumeSize", "is no size Hetzner sells"))
         if self.hostname and self.zone and not f".{self.hostname}".endswith(f".{self.zone}"):

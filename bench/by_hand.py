@@ -43,9 +43,9 @@ def script(images: dict[str, str], prefix: str) -> str:
     )
     return f"""
 mkdir -p {HERE}
-cd /var/lib/deployment-flow/current
+cd "$(readlink -f /var/lib/deployment-flow/current)"
 sed {edits} compose.yaml > {HERE}/compose.yaml
-jq -r 'to_entries[] | "\\(.key)=\\(.value)"' environment.json > {HERE}/.env
+jq -r 'to_entries[] | "\\(.key)=\\(.value)"' ../environment.json > {HERE}/.env
 export DOCKER_CONFIG=/var/lib/deployment-flow/docker
 cd {HERE}
 docker compose --project-name app pull --quiet

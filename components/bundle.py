@@ -102,7 +102,8 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
 
     Keys: id (hash of the rest), version, revision, url, hostname, files (name → text),
     environment, images (service → reference), jobs (in the order they run), data (folders
-    under /data), targets (service, port, path of each health check), and two deadlines.
+    under /data), doubled (services of which the next version starts beside this one), targets
+    (service, port, path of each health check), and two deadlines.
     """
     url = f"https://{public.hostname}"
     environment = {
@@ -159,6 +160,7 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
         "images": {name: release.images[name] for name in sorted(services)},
         "jobs": jobs,
         "data": rules.data_volumes(release.compose),
+        "doubled": sorted(name for name, each in services.items() if rules.runs_twice(each)),
         "targets": targets,
         "health_seconds": HEALTH_SECONDS,
         "start_seconds": START_SECONDS,

@@ -10,6 +10,7 @@ HEALTH: Final = "deployment-flow.health"
 JOB: Final = "deployment-flow.job"
 DATA: Final = "deployment-flow.data"
 DUMP: Final = "deployment-flow.dump"
+SINGLE: Final = "deployment-flow.single"
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _VARIABLE: Final = re.compile(
@@ -31,6 +32,32 @@ def labels_of(part: Mapping[str, Any]) -> dict[str, str]:
 def is_job(service: Mapping[str, Any]) -> bool:
     """Whether a service is a one-shot job, run before the others are replaced."""
     return labels_of(service).get(JOB) == "true"
+
+
+def runs_twice(service: Mapping[str, Any]) -> bool:
+    """Whether the old and the new version of a service may run side by side for a while.
+
+    As its label says; without one, what is of the application's own version and keeps nothing
+    in a named volume.
+    """
+    said = labels_of(service).get(SINGLE)
+    if said is not None or is_job(service):
+        return said == "false"
+    own = any(found["name"] == "VERSION" or found["plain"] == "VERSION"
+              for found in _VARIABLE.finditer(str(service.get("image"))))  # fmt: skip
+    return own and not named_volumes(service)
+
+
+def named_volumes(service: Mapping[str, Any]) -> list[str]:
+    """Named volumes that a service mounts."""
+    found = []
+    for entry in service.get("volumes") or []:
+        if isinstance(entry, Mapping):
+            if entry.get("type", "volume") == "volume" and entry.get("source"):
+                found.append(str(entry["source"]))
+        elif ":" in str(entry):
+            found.append(str(entry).split(":", 1)[0])
+    return found
 
 
 def services_of(compose: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -12,9 +12,12 @@ from components.compose import (
     HTTP,
     NAME,
     PATH,
+    SINGLE,
+    data_volumes,
     depends_on,
     is_job,
     labels_of,
+    named_volumes,
     services_of,
 )
 
@@ -61,6 +64,7 @@ def check(compose: Any) -> list[str]:
         mistakes += [f"services.{name}{problem}" for problem in _service_mistakes(name, service)]
         mistakes += _dependency_mistakes(name, service, services)
     mistakes += _route_mistakes(services)
+    mistakes += _single_mistakes(services, data_volumes(compose))
     mistakes += _volume_mistakes(compose)
     for kind in ("networks", "volumes", "configs", "secrets"):
         mistakes += _shared_mistakes(kind, compose.get(kind) or {})
@@ -224,6 +228,23 @@ def _route_mistakes(services: Mapping[str, Any]) -> Iterator[str]:
             f"services: none is public; give the one that serves HTTP the label {HTTP} with its "
             "port"
         )
+
+
+def _single_mistakes(services: Mapping[str, Any], data: list[str]) -> Iterator[str]:
+    for name, service in services.items():
+        said = labels_of(service).get(SINGLE)
+        where = f"services.{name}.labels: {SINGLE}"
+        if said not in (None, "true", "false"):
+            yield f"{where} {said!r} is neither true nor false; write one of the two"
+        elif said is not None and is_job(service):
+            yield f"{where} has no meaning for a job, which ends; remove it"
+        elif said == "false":
+            kept = [volume for volume in named_volumes(service) if volume in data]
+            if kept:
+                yield (
+                    f"{where} would have two copies write to {kept[0]} at once; remove the label, "
+                    "or mount the volume in one service that runs once"
+                )
 
 
 def _volume_mistakes(compose: Mapping[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import pulumi
 
-from components import bundle
+from components import bundle, history
 from components.deployment import Deployment, Provision
 from components.dns import Dns, Record, wanted_records
 from components.keys import kept_password
@@ -55,6 +55,10 @@ class EnvironmentArgs(TypedDict):
     application: ApplicationArgs
     kept: Mapping[str, Any]
     """What the next `up` must know to deploy the same release again."""
+    earlier: Sequence[Mapping[str, Any]]
+    """The releases of before, as history.with_release has them."""
+    now: int
+    """Seconds since 1970."""
     admin_keys: Sequence[str]
     """OpenSSH public keys that may log in as root."""
     software: str
@@ -162,6 +166,11 @@ class Environment(pulumi.ComponentResource):
                 "version": self.version,
                 # Only once it was found healthy: a release that failed is not what runs.
                 "release": self.release_id.apply(lambda _: args["kept"]),
+                "releases": self.release_id.apply(
+                    lambda id_: history.with_release(
+                        args["earlier"], args["kept"], id_, args["now"]
+                    )
+                ),
                 "registry": pulumi.Output.all(application["registry"], self.release_id).apply(
                     lambda found: found[0]
                 ),

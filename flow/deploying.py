@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,15 @@ class Wish:
     """A demo's branch where its stack's name does not tell it."""
     until: str | None = None
     """A demo's last day, as 2031-05-31."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Image name → `sha256:…`: what the version's tags are."""
 
     def settings(self) -> dict[str, Any]:
         """The settings that hold for this run."""
         wanted = {
             "application": None if self.application is None else str(self.application),
             "branch": self.branch,
+            "digests": dict(self.digests),
             "until": self.until,
             "version": self.version,
         }
@@ -75,12 +78,16 @@ def deploy(project: Project, wish: Wish, stages: Stages) -> Deployed:
     told = f"version {wish.version}" if wish.version else "what runs, else the branch's newest"
     with stages.stage(f"{wish.stack}: deploy {told}") as stage:
         done = _up(project.stacks, wish, stage.note)
-        found = state.parse(project.stacks.state(wish.stack))
         stage.result = told_changes(done.changes)
-    deployed = _deployed(wish.stack, found, time.monotonic() - started, done.changes)
-    if warning := told_pin(project.settings(wish.stack).get("version"), deployed):
+    return deployed(project, wish.stack, time.monotonic() - started, done.changes)
+
+
+def deployed(project: Project, stack: str, seconds: float, changes: Mapping[str, int]) -> Deployed:
+    """How an `up` ended, by the state it left; warns of a version the stack's file pins."""
+    ended = _deployed(stack, state.parse(project.stacks.state(stack)), seconds, changes)
+    if warning := told_pin(project.settings(stack).get("version"), ended):
         terminal.say(warning)
-    return deployed
+    return ended
 
 
 def told_pin(pinned: Any, deployed: Deployed) -> str:

@@ -35,6 +35,8 @@ class State:
     """Inputs of the Hetzner provider, as token and endpoint, where the state knows them."""
     release: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The release that was last found healthy: version, revision, images, compose…"""
+    releases: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    """The releases it was found healthy with, what runs first: id, since, release."""
     created: int | None = None
     """When the oldest of it was made, in seconds since 1970."""
     deployed: int | None = None
@@ -63,6 +65,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
     provider: Mapping[str, Any] = {}
     github: Mapping[str, Any] = {}
     release: Mapping[str, Any] = {}
+    releases: tuple[Mapping[str, Any], ...] = ()
     found = []
     created: list[int] = []
     deployed = None
@@ -78,6 +81,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
             outputs = values
         elif kind == _ENVIRONMENT:
             release = values.get("release") or {}
+            releases = tuple(values.get("releases") or ())
         elif kind == _PROVIDER:
             provider = _clear(resource.get("inputs") or {})
         elif kind == _GITHUB:
@@ -87,7 +91,16 @@ def parse(deployment: Mapping[str, Any]) -> State:
         elif kind == _COMMAND and str(resource.get("urn")).endswith("-release"):
             deployed = _seconds(resource.get("modified"))
     first = min(created, default=None)
-    return State(outputs, tuple(found), provider, release, first, deployed, github)
+    return State(
+        outputs=outputs,
+        resources=tuple(found),
+        provider=provider,
+        release=release,
+        releases=releases,
+        created=first,
+        deployed=deployed,
+        github=github,
+    )
 
 
 def _seconds(when: Any) -> int | None:

@@ -6,7 +6,7 @@ a lost one is there) is asked here; the rest is pure.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 from pydantic import SecretStr
@@ -192,6 +192,9 @@ def arguments(
     expires: int | None,
     allowed: list[guard.Problem],
     at_github: "GithubArgs | None" = None,
+    *,
+    earlier: Sequence[Mapping[str, Any]] = (),
+    now: float = 0,
 ) -> EnvironmentArgs:
     """What the stage's Environment is made of. Raises Unreleasable for a wrong Compose file."""
     public = PublicArgs(
@@ -230,6 +233,8 @@ def arguments(
         public=public,
         application=application,
         kept=kept.output(),
+        earlier=earlier,
+        now=int(now),
         admin_keys=settings.admin_keys,
         software=shipment.fingerprint(),
         boot_deadline=settings.boot_deadline,

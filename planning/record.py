@@ -43,6 +43,8 @@ class Record:
     outputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
     release: Mapping[str, Any] | None = field(default=None, repr=False)
     """The release that was last found healthy, as plan.Kept writes it."""
+    releases: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    """The releases it was found healthy with, newest first, as history.with_release has them."""
     registry: Mapping[str, Any] | None = field(default=None, repr=False)
     """What the server pulled that release with: {"server", "username", "password"}."""
 
@@ -81,6 +83,7 @@ def parse(resources: Mapping[str, Any]) -> Record:
     outputs: Mapping[str, Any] = {}
     release: Mapping[str, Any] | None = None
     registry: Mapping[str, Any] | None = None
+    releases: tuple[Mapping[str, Any], ...] = ()
     found = []
     for urn, resource in sorted(resources.items()):
         kind: str = resource["type"]
@@ -91,6 +94,9 @@ def parse(resources: Mapping[str, Any]) -> Record:
             # Compose file.
             kept = _whole_numbers(resource["outputs"])
             release, registry = _mapping(kept, "release"), _mapping(kept, "registry")
+            releases = tuple(
+                each for each in kept.get("releases") or () if _mapping(each, "release")
+            )
         elif kind.startswith((_HETZNER, *_GITHUB)):
             found.append(
                 Recorded(
@@ -99,7 +105,13 @@ def parse(resources: Mapping[str, Any]) -> Record:
                     properties=_whole_numbers(resource["outputs"]),
                 )
             )
-    return Record(resources=tuple(found), outputs=outputs, release=release, registry=registry)
+    return Record(
+        resources=tuple(found),
+        outputs=outputs,
+        release=release,
+        releases=releases,
+        registry=registry,
+    )
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

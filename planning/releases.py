@@ -44,21 +44,51 @@ class Kept:
 def choose(settings: Settings, last: Record) -> Kept:
     """What this `up` deploys: the version asked for, else what runs, else the branch's newest.
 
+    A rollback is to a release of the record, whole.
+
     What runs stays with the Compose file it was released with: an `up` from an old checkout
     rolls nothing back. A demo whose branch has no image yet starts with what its branch most
     likely started from. Raises Unreleasable.
     """
+    if settings.rollback is not None:
+        return _recorded(settings.stack, settings.rollback, last)
     running = Kept.of(last.release)
     if running is not None and settings.version is None:
         return running
     text = (settings.application / settings.compose_file).read_text()
-    if running is not None and (running.version, running.compose) == (settings.version, text):
+    if (
+        running is not None
+        and (running.version, running.compose) == (settings.version, text)
+        and not _differs(running, settings.digests)
+    ):
         return running
     asked = settings.version or naming.branch_slug(settings.branch)
     tags = [asked]
     if settings.stage == "demo" and settings.version is None:
         tags.append(naming.STAGE_BRANCHES["dev"])
     return _newest(settings, text, tags)
+
+
+def _differs(running: Kept, digests: Mapping[str, str]) -> bool:
+    """Whether a release has another image than what was said of its name."""
+    named = (each.split("@") for each in running.images.values())
+    return any(digests.get(name, digest) != digest for name, digest in named)
+
+
+def _recorded(stack: str, wanted: str, last: Record) -> Kept:
+    """A release that ran before, by its id or its version. Raises Unreleasable."""
+    known = []
+    for each in last.releases:
+        kept = Kept.of(each["release"])
+        if kept is None:
+            continue
+        if wanted in (each.get("id"), kept.version):
+            return kept
+        known.append(f"{kept.version} ({each.get('id')})")
+    raise Unreleasable(
+        f"{stack} keeps no release {wanted}; it keeps {', '.join(known) or 'none'}. "
+        "Nothing was changed. An older version is deployed with `version`."
+    )
 
 
 def _newest(settings: Settings, text: str, tags: Sequence[str]) -> Kept:
@@ -80,6 +110,7 @@ def _newest(settings: Settings, text: str, tags: Sequence[str]) -> Kept:
                     settings.images,
                     version=tag,
                     environment=settings.environment,
+                    digests=settings.digests,
                     credentials=credentials,
                 )
             except images.NoImageError as error:
@@ -87,6 +118,9 @@ def _newest(settings: Settings, text: str, tags: Sequence[str]) -> Kept:
                 continue
             if missing is not None:
                 pulumi.log.warn(f"{missing}. Until then this is {tag}, {pins['version']}")
+            if settings.version and settings.version not in naming.STAGE_BRANCHES.values():
+                # What staging ran is released under a name of its own.
+                pins["version"] = settings.version
             return Kept(compose=text, prefix=settings.images, **pins)
     except (images.ImageError, bundle.ComposeError) as error:
         missing = images.ImageError(str(error))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from github.Repository import Repository
 
 from components import naming
-from flow import building, demos, deploying, project, reaping, survey, terminal
+from flow import building, carrying, demos, deploying, project, reaping, survey, terminal
 from flow.errors import FlowError
 from flow.onboarding import bug_form
 from flow.promotion import steps
@@ -17,6 +19,7 @@ from flow.promotion import team as promotion
 from flow.runs.run import Run
 from flow.runs.telling import Telling
 from flow.stages import Stages
+from registry.client import Reference
 
 
 def application() -> Path | None:
@@ -26,7 +29,10 @@ def application() -> Path | None:
 
 
 def build(run: Run) -> None:
-    """Build and push what the event's commit is, by version and branch."""
+    """Build and push what the event's commit is, by version and branch.
+
+    A release is not built where staging ran the same files: its images are those.
+    """
     team = project.find()
     folder = team.application(run.stack, application())
     images = building.plan(
@@ -36,10 +42,18 @@ def build(run: Run) -> None:
         commit=run.sha,
         variables=building.variables(team.settings(run.stack)),
     )
-    report = building.build(images, folder, push=True, on_line=terminal.say)
+    report: dict[str, Any] = {}
+    how = "built"
+    if run.name == "release":
+        report = carrying.carry(images, run.version, carrying.tested(_repository(run), run.sha))
+        how = next((f"as staging ran them, {each['from']}" for each in report.values()), how)
+        terminal.say(f"images of {run.version}: {how}")
+    report = report or building.build(images, folder, push=True, on_line=terminal.say)
     lines = [f"| `{name}` | `{image['digest']}` |" for name, image in report.items()]
-    run.tell(f"### Images of {run.version}\n\n| image | digest |\n|---|---|\n" + "\n".join(lines))
-    run.put(version=run.version)
+    heading = f"### Images of {run.version}, {how}"
+    run.tell(f"{heading}\n\n| image | digest |\n|---|---|\n" + "\n".join(lines))
+    digests = {Reference.parse(image["tags"][0]).name: image["digest"] for image in report.values()}
+    run.put(version=run.version, images=json.dumps(digests))
 
 
 def deploy(run: Run) -> None:
@@ -50,6 +64,7 @@ def deploy(run: Run) -> None:
         wish = deploying.Wish(
             stack,
             version=run.version,
+            digests=_digests(os.environ.get("FLOW_IMAGES", "")),
             application=deploying.application_for(team, stack, application()),
             branch=deploying.branch_for(run.branch, stack),
         )
@@ -66,6 +81,19 @@ def deploy(run: Run) -> None:
     run.tell(text)
     if naming.stage_of_stack(stack) == "demo":
         telling.comment(stack, run.branch, text)
+
+
+def _digests(text: str) -> dict[str, str]:
+    """What the build pushed, as it told; empty where it told nothing. Raises FlowError."""
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise FlowError("FLOW_IMAGES is no JSON object", "run the workflow again")
+    return {str(name): str(digest) for name, digest in found.items()}
 
 
 def end(run: Run) -> None:

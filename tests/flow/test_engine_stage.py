@@ -9,6 +9,7 @@ import time
 import httpx
 import pytest
 
+from flow import load, rollback, state
 from flow.errors import FlowError
 from flow.looking import look
 from tests.flow.team import Team
@@ -84,6 +85,23 @@ def test_a_version_that_takes_all_memory_is_refused_and_the_old_one_serves(team:
     assert team.stacks.outputs(STACK)["version"] == before["version"]
     assert team.stacks.up(STACK).changed == 0
     look(before["url"], before["version"], team.trust)
+
+
+def test_a_rollback_brings_back_what_ran_before_and_loses_no_request(team: Team) -> None:
+    outputs = team.stacks.outputs(STACK)
+    before = rollback.target(
+        STACK, rollback.releases(state.parse(team.stacks.state(STACK)).releases), None
+    )
+    assert (outputs["version"], before.version) == ("1.2.0", "1.1.0")
+    with load.on(outputs["url"], team.trust) as seen:
+        team.stacks.up(STACK, settings={"rollback": before.id})
+    look(outputs["url"], "1.1.0", team.trust)
+    assert (seen.lost, seen.sent > 50) == ([], True)
+    # To the byte what ran then: not a release of its own.
+    assert team.stacks.outputs(STACK)["release"] == before.id
+    assert team.stacks.up(STACK).changed == 0
+    team.stacks.up(STACK, version="1.2.0")
+    look(outputs["url"], "1.2.0", team.trust)
 
 
 def test_a_bigger_server_is_made_of_the_same_one(team: Team) -> None:

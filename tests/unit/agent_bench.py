@@ -1,7 +1,7 @@
 """A machine under a temporary folder for the agent's deploys; commands and health are faked."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,15 @@ class FakeCommands(Commands):
     failing: dict[str, list[str]] = field(default_factory=dict)
     """Part of a command line → lines it fails with."""
     containers: list[dict[str, Any]] = field(default_factory=list)
+    doubled: set[str] = field(default_factory=set)
+    """Services that are called otherwise in slot green."""
+    all_containers: list[str] = field(default_factory=list)
+    """What `docker ps` lists of the project: "ID service"."""
+    dump_labels: dict[str, list[str]] = field(default_factory=dict)
+    """Container → lines of its label that says how it is dumped."""
+    configured: dict[str, Any] = field(default_factory=dict)
+    """Services as `docker compose config` shows them."""
+    dumped: str = "dumped"
     killed: list[str] = field(default_factory=list)
     """Names of containers that memory was the end of while a release came up."""
     ran: list[str] = field(default_factory=list)
@@ -46,11 +55,34 @@ class FakeCommands(Commands):
         for part, said in self.failing.items():
             if part in line:
                 return Ended(1, tuple(said))
-        if " ps " in line:
-            return Ended(0, tuple(json.dumps(each) for each in self.containers))
+        if " compose " in line and " ps " in line:
+            return Ended(
+                0, tuple(json.dumps(self._in_slot(each, line)) for each in self.containers)
+            )
+        if line.startswith("docker ps "):
+            return Ended(0, tuple(self.all_containers))
+        if " config --format json" in line:
+            return Ended(0, (json.dumps({"services": self.configured}),))
+        if line.startswith("docker inspect") and "deployment-flow.dump" in line:
+            return Ended(0, tuple(self.dump_labels.get(arguments[-1], ["<no value>"])))
         if "hash-password" in line:
             return Ended(0, ("$2a$14$hash",))
         return Ended(0, ())
+
+    def save(
+        self,
+        arguments: Sequence[str],
+        into: Path,
+        *,
+        seconds: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> Ended:
+        into.write_text(self.dumped)
+        return self.run(arguments, seconds=seconds, environment=environment)
+
+    def _in_slot(self, container: dict[str, Any], line: str) -> dict[str, Any]:
+        moved = "/green/" in line and container["Service"] in self.doubled
+        return {**container, "Service": container["Service"] + (".green" if moved else "")}
 
     @contextmanager
     def watch(
@@ -60,7 +92,10 @@ class FakeCommands(Commands):
 
     def steps(self) -> list[str]:
         """The commands that change something, in a few words."""
-        words = {" run --rm": "job", " up --detach": "up", "reload": "caddy", "docker pull": "pull"}
+        words = {
+            " run --rm": "job", " up --detach": "up", "reload": "caddy", "docker pull": "pull",
+            " stop ": "stop", "docker exec": "dump", "docker rm --force c": "remove",
+        }  # fmt: skip
         found = []
         for line in self.ran:
             for part, word in words.items():
@@ -92,13 +127,21 @@ class Bench(NamedTuple):
     commands: FakeCommands
     probe: FakeProbe
     said: list[str]
+    open_connections: list[int]
+    """How many there are, each time they are counted; none after the last."""
 
     def deployer(self) -> Deployer:
         clock = iter(range(100_000))
         return Deployer(
             self.machine, self.commands, self.probe, self.said.append,
             sleep=lambda _: None, clock=lambda: float(next(clock)),
+            connections=self.count,
         )  # fmt: skip
+
+    def count(self, ports: Collection[int]) -> int:
+        """How many connections to `ports` are open, as told beforehand."""
+        self.said.append(f"counted {sorted(ports)}")
+        return self.open_connections.pop(0) if ports and self.open_connections else 0
 
     def deploy(self, request: Mapping[str, Any]) -> dict[str, object]:
         return self.deployer().deploy(request)
@@ -116,7 +159,7 @@ def make(folder: Path) -> Bench:
     (machine.state / "releases").mkdir(parents=True)
     machine.caddy.mkdir(parents=True)
     running = {"Service": "web", "Name": "app-web-1", "State": "running", "Health": "healthy"}
-    return Bench(machine, FakeCommands(containers=[running]), FakeProbe(), [])
+    return Bench(machine, FakeCommands(containers=[running]), FakeProbe(), [], [])
 
 
 def request(number: int = 1, **bundle: Any) -> dict[str, Any]:

@@ -34,14 +34,15 @@ def test_a_release_is_immutable_complete_and_private(bench: Bench) -> None:
     asked = request()
     bench.deploy(asked)
     folder = bench.release(asked)
-    assert {each.name for each in folder.iterdir()} == {
-        "compose.yaml", "Caddyfile", "environment.json", "manifest.json",
+    assert {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()} == {
+        "compose.yaml", "environment.json", "manifest.json", "jobs-ran",
+        "blue/compose.yaml", "blue/Caddyfile", "green/compose.yaml", "green/Caddyfile",
     }  # fmt: skip
     assert (folder / "environment.json").stat().st_mode & 0o777 == 0o600
     manifest = (folder / "manifest.json").read_text()
     assert "s3cret" not in manifest
     assert json.loads(manifest)["who"] == "ada@laptop"
-    assert (bench.machine.state / "current").resolve() == folder
+    assert (bench.machine.state / "current").resolve() == folder / "blue"
 
 
 def test_secrets_reach_compose_in_its_environment_and_never_a_command_line(bench: Bench) -> None:
@@ -83,14 +84,13 @@ def test_a_failing_job_stops_before_any_service_is_replaced(bench: Bench) -> Non
     bench.deploy(request(1))
     bench.commands.ran.clear()
     bench.commands.failing[" run --rm"] = ["migration 7 failed"]
-    with pytest.raises(DeployError, match=r"job migrate failed .*version 1.0.0 serves again"):
+    with pytest.raises(DeployError, match=r"job migrate failed .*version 1.0.0 still serves"):
         bench.deploy(request(2))
     ups = [line for line in bench.commands.ran if " up --detach" in line]
     assert all("r-000001" in line for line in ups)
     # Once for what an earlier deploy may have left, once because a job can outlive its command.
     assert bench.commands.ran.count("docker rm --force app-job-migrate") == 2
-    assert bench.store().current() == bench.store()._linked("current")
-    assert (bench.machine.state / "current").resolve() == bench.release(request(1))
+    assert (bench.machine.state / "current").resolve() == bench.release(request(1)) / "blue"
 
 
 def test_a_release_that_does_not_start_gives_way_to_the_one_before(bench: Bench) -> None:
@@ -98,12 +98,12 @@ def test_a_release_that_does_not_start_gives_way_to_the_one_before(bench: Bench)
     bench.commands.containers = [
         {"Service": "web", "Name": "app-web-1", "State": "restarting", "ExitCode": 3}
     ]
-    bench.commands.failing = {"r-000002": ["container app-web-1 is unhealthy"]}
-    bench.commands.failing = {f"{bench.release(request(2)).name}/compose.yaml up": ["unhealthy"]}
+    failing = f"{bench.release(request(2)).name}/green/compose.yaml up"
+    bench.commands.failing = {failing: ["unhealthy"]}
     with pytest.raises(DeployError, match="service web is restarting, exit code 3"):
         bench.deploy(request(2))
     assert "r-000001" in [line for line in bench.commands.ran if " up --detach" in line][-1]
-    assert (bench.machine.state / "current").resolve() == bench.release(request(1))
+    assert (bench.machine.state / "current").resolve() == bench.release(request(1)) / "blue"
 
 
 def test_memory_is_named_when_a_container_was_killed_for_it(bench: Bench) -> None:

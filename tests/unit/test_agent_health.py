@@ -10,6 +10,7 @@ import pytest
 from remote.server.agent.caddy import Caddy
 from remote.server.agent.errors import DeployError
 from remote.server.agent.health import Answer, Probe
+from remote.server.agent.releases import Release
 from tests.unit.agent_bench import FakeCommands
 
 
@@ -54,7 +55,7 @@ def test_a_configuration_that_caddy_refuses_is_never_put_in_place(tmp_path: Path
     (release / "Caddyfile").write_text("nonsense")
     commands = FakeCommands(failing={"caddy validate": ["unrecognized directive: nonsense"]})
     with pytest.raises(DeployError, match="caddy refuses the configuration: unrecognized"):
-        Caddy(commands, tmp_path / "caddy").check(release)
+        Caddy(commands, tmp_path / "caddy").check(Release(release))
     assert list((tmp_path / "caddy").iterdir()) == []
     assert commands.ran[0].startswith("runuser -u caddy -- ")
 

@@ -73,6 +73,9 @@ def test_a_dump_that_failed_or_is_empty_is_none(command: str, why: str) -> None:
 
 def test_only_running_services_that_say_how_are_saved(tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text("{}")
+    (tmp_path / "manifest.json").write_text("{}")
+    services: dict[str, Any] = {"db": {}, "web": {}, "old": {}}
+    (tmp_path / "compose.yaml").write_text(json.dumps({"services": services}))
     compose = Compose(Commands(), Machine(tmp_path), print)
     assert dump.dumps(compose, Release(tmp_path)) == {"db": ("app-db-1", "printf dumped")}
 

@@ -49,6 +49,8 @@ def made(engine: Engine, **public: Any) -> Engine:
         "public": {**PUBLIC, **public},  # type: ignore[typeddict-item]
         "application": APPLICATION,
         "kept": {"version": "1.0.0"},
+        "earlier": [],
+        "now": 1,
         "admin_keys": ["ssh-ed25519 AAAA ada"],
         "software": "cafe",
         "boot_deadline": 300,
@@ -82,6 +84,7 @@ def test_the_release_is_recorded_for_the_next_run(engine: Engine) -> None:
     made(engine)
     recorded = engine.component_outputs["devdeployment-flow:index:Environment"]
     assert recorded["release"] == {"version": "1.0.0"}
+    assert [each["release"] for each in recorded["releases"]] == [{"version": "1.0.0"}]
 
 
 def test_what_is_hidden_has_a_password_made_once(engine: Engine) -> None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from planning import images
 from planning.images import Credentials, ImageError, Reference
+from registry import client
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -299,13 +300,13 @@ def test_an_authority_of_ones_own_is_added_and_not_put_in_place_of_the_others(
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
-    before = images.trust().cert_store_stats()["x509_ca"]
+    before = client.trust().cert_store_stats()["x509_ca"]
     authority(tmp_path / "own.pem")
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "own.pem"))
-    assert images.trust().cert_store_stats()["x509_ca"] == before + 1
+    assert client.trust().cert_store_stats()["x509_ca"] == before + 1
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "missing.pem"))
     with pytest.raises(ImageError, match="CURL_CA_BUNDLE"):
-        images.trust()
+        client.trust()
 
 
 def test_a_credential_does_not_show_its_password() -> None:

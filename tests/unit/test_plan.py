@@ -176,6 +176,26 @@ def test_a_compose_file_that_cannot_be_deployed_stops_before_anything_is_made(
     assert engine.registered == []
 
 
+@pytest.mark.parametrize("wanted_release", ["r1-abc", "1.0.0"])
+def test_a_rollback_is_to_a_recorded_release_whole_and_asks_no_registry(
+    application: Path, registry: dict[str, str], wanted_release: str
+) -> None:
+    earlier = (
+        {"id": "r2-abc", "since": 2, "release": kept("2.0.0")},
+        {"id": "r1-abc", "since": 1, "release": kept("1.0.0", "of then")},
+    )
+    last = Record(release=kept("2.0.0"), releases=earlier)
+    found = releases.choose(wanted(application, rollback=wanted_release), last)
+    assert (found.version, found.compose) == ("1.0.0", "of then")
+    assert registry == {}
+
+
+def test_a_rollback_to_what_is_not_kept_names_what_is(application: Path) -> None:
+    last = Record(releases=({"id": "r2-abc", "since": 2, "release": kept("2.0.0")},))
+    with pytest.raises(releases.Unreleasable, match=r"no release 1.0.0; it keeps 2.0.0 \(r2-abc"):
+        releases.choose(wanted(application, rollback="1.0.0"), last)
+
+
 def test_a_record_of_another_shape_is_no_release() -> None:
     assert releases.Kept.of({"version": "1"}) is None
     assert releases.Kept.of(None) is None

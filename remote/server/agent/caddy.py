@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .commands import Commands
 from .errors import DeployError
+from .releases import Release
 
 CANDIDATE = "Caddyfile.candidate"
 HASH_PLACE = "@PASSWORD_HASH@"
@@ -35,11 +36,11 @@ class Caddy:
             raise DeployError("caddy could not hash the password", "look at `caddy version` there")
         return text.replace(HASH_PLACE, hashed)
 
-    def check(self, release: Path) -> None:
+    def check(self, release: Release) -> None:
         """Raise DeployError when Caddy would not take the release's configuration."""
         self._install_root(release)
         # As Caddy's own user: a made-up file must not make root read another file aloud.
-        self._install(release / "Caddyfile", CANDIDATE)
+        self._install(release.folder / "Caddyfile", CANDIDATE)
         ended = self._commands.run(
             ["runuser", "-u", "caddy", "--", "caddy", "validate", "--adapter", "caddyfile",
              "--config", str(self._folder / CANDIDATE)],
@@ -53,15 +54,17 @@ class Caddy:
                 "correct the labels deployment-flow.path and .health, or the host name",
             )
 
-    def is_loaded(self, release: Path) -> bool:
+    def is_loaded(self, release: Release) -> bool:
         """Whether the release's configuration is the one in place."""
         target = self._folder / "Caddyfile"
-        return target.exists() and target.read_bytes() == (release / "Caddyfile").read_bytes()
+        return (
+            target.exists() and target.read_bytes() == (release.folder / "Caddyfile").read_bytes()
+        )
 
-    def load(self, release: Path) -> None:
+    def load(self, release: Release) -> None:
         """Put a release's configuration in place; connections that are open stay open."""
         self._install_root(release)
-        self._install(release / "Caddyfile", "Caddyfile")
+        self._install(release.folder / "Caddyfile", "Caddyfile")
         ended = self._commands.run(["systemctl", "reload-or-restart", "caddy"], seconds=60)
         if not ended.ok:
             raise DeployError(
@@ -69,9 +72,9 @@ class Caddy:
                 "look at `journalctl -u caddy` on the server",
             )
 
-    def _install_root(self, release: Path) -> None:
-        if (release / "acme-root.pem").exists():
-            self._install(release / "acme-root.pem", "acme-root.pem")
+    def _install_root(self, release: Release) -> None:
+        if (release.path / "acme-root.pem").exists():
+            self._install(release.path / "acme-root.pem", "acme-root.pem")
 
     def _install(self, source: Path, name: str) -> None:
         """Readable by root and the caddy group only: it holds a password's hash."""

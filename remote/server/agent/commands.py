@@ -10,7 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, cast
+from pathlib import Path
+from typing import IO, Any, cast
 
 from .lines import cut_lines
 
@@ -48,18 +49,42 @@ class Commands:
         on_line: Callable[[str], None] | None = None,
     ) -> Ended:
         """Run to the end or to the deadline; stdout and stderr come as one list of lines."""
-        process = subprocess.Popen(
-            list(arguments),
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
-            start_new_session=True,
-        )
+        return self._run(arguments, seconds, environment, stdin, on_line, None)
+
+    def save(
+        self,
+        arguments: Sequence[str],
+        into: Path,
+        *,
+        seconds: float,
+        environment: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """As `run`, but stdout goes to a new file that is root's alone; stderr comes as lines."""
+        return self._run(arguments, seconds, environment, None, None, into)
+
+    def _run(
+        self,
+        arguments: Sequence[str],
+        seconds: float,
+        environment: Mapping[str, str] | None,
+        stdin: str | None,
+        on_line: Callable[[str], None] | None,
+        into: Path | None,
+    ) -> Ended:
+        with _opened(into) as file:
+            process = subprocess.Popen(
+                list(arguments),
+                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if file is None else file,
+                stderr=subprocess.STDOUT if file is None else subprocess.PIPE,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        told = cast(IO[bytes], process.stdout if file is None else process.stderr)
         kept: deque[str] = deque(maxlen=KEPT_LINES)
 
         def read() -> None:
-            for line in cut_lines(cast(IO[bytes], process.stdout), LINE_LIMIT):
+            for line in cut_lines(told, LINE_LIMIT):
                 kept.append(line)
                 if on_line is not None:
                     on_line(line)
@@ -77,7 +102,7 @@ class Commands:
         # A grandchild may hold the pipe open; what it still says does not matter.
         reader.join(timeout=5)
         if not reader.is_alive():
-            cast(IO[bytes], process.stdout).close()
+            told.close()
         return Ended(status, tuple(kept))
 
     @contextlib.contextmanager
@@ -117,3 +142,12 @@ class Commands:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=seconds)
                 return
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[IO[Any] | None]:
+    if path is None:
+        yield None
+        return
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        yield file

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from .commands import Commands, Ended
 from .machine import Machine
 from .releases import Release, write_private
+from .slots import PROJECT, name_in, plain
 
-PROJECT = "app"
+_LABEL = "com.docker.compose"
 _OUT_OF_MEMORY = " (killed: out of memory)"
 Say = Callable[[str], None]
 
@@ -59,11 +61,14 @@ class Compose:
         return [
             "docker", "compose", "--progress", "quiet", "--project-name", PROJECT,
             "--project-directory", str(release.path),
-            "--file", str(release.path / "compose.yaml"), *arguments,
+            "--file", str(release.folder / "compose.yaml"), *arguments,
         ], {**release.environment, **self._environment()}  # fmt: skip
 
-    def up(self, release: Release, seconds: int) -> Ended:
-        """Start everything of a release, wait until it is up, stop what it no longer has."""
+    def up(self, release: Release, seconds: int, services: Sequence[str] = ()) -> Ended:
+        """Start everything of a release and wait until it is up.
+
+        services  these alone, and what they wait for
+        """
         # Docker keeps its last 256 events, which health checks fill in seconds.
         watching = [
             "docker", "events", "--filter", "event=oom", "--format", "{{.Actor.Attributes.name}}"
@@ -71,13 +76,45 @@ class Compose:
         with self._commands.watch(watching, environment=self._environment()) as killed:
             ended = self.compose(
                 release,
-                "up", "--detach", "--remove-orphans", "--no-build", "--pull", "missing",
-                "--wait", "--wait-timeout", str(seconds),
+                "up", "--detach", "--no-build", "--pull", "missing",
+                "--wait", "--wait-timeout", str(seconds), *self.services(release, services),
                 seconds=seconds + 120,
                 loud=True,
             )  # fmt: skip
             self._killed = frozenset(killed)
         return ended
+
+    def stop(self, release: Release, services: Sequence[str]) -> Ended:
+        """Stop services, and leave them there to be started again."""
+        return self.compose(release, "stop", *self.services(release, services), seconds=300)
+
+    def remove_others(self, release: Release) -> Ended:
+        """Remove every container that is none of this release's, as it runs in its slot."""
+        listed = self.docker(
+            "ps", "--all", "--no-trunc", "--filter", f"label={_LABEL}.project={PROJECT}",
+            "--format", f'{{{{.ID}}}} {{{{.Label "{_LABEL}.service"}}}}',
+        )  # fmt: skip
+        own = set(self.services(release, list(release.compose["services"])))
+        pairs = [line.split(" ", 1) for line in listed.lines if " " in line]
+        others = [container for container, service in pairs if service not in own]
+        if not others:
+            return listed
+        self.docker("stop", *others, seconds=300)
+        return self.docker("rm", "--force", *others, seconds=300)
+
+    def save(self, container: str, command: str, file: Path, seconds: float) -> Ended:
+        """Run a shell command in a container; what it writes goes to `file`, its words are kept."""
+        return self._commands.save(
+            ["docker", "exec", container, "sh", "-c", command],
+            file,
+            seconds=seconds,
+            environment=self._environment(),
+        )
+
+    def services(self, release: Release, services: Sequence[str]) -> list[str]:
+        """Services as they are called in the release's slot."""
+        doubled = release.doubled
+        return [name_in(release.slot, n) if n in doubled else n for n in sorted(services)]
 
     def run_job(self, release: Release, job: str, seconds: float) -> Ended:
         """Run a one-shot job to its end. None of it goes on when its time has run out.
@@ -104,7 +141,10 @@ class Compose:
                 found += json.loads(line)
             elif line.startswith("{"):
                 found.append(json.loads(line))
-        return found
+        own = set(self.services(release, list(release.compose["services"])))
+        return [
+            {**each, "Service": plain(each["Service"])} for each in found if each["Service"] in own
+        ]
 
     def unwell(self, release: Release) -> list[dict[str, Any]]:
         """Containers that are not running or whose health check fails, jobs left out."""
@@ -132,7 +172,13 @@ class Compose:
             )
             self._say(f"--- last lines of {service} ---")
             for line in self.compose(
-                release, "logs", "--no-color", "--no-log-prefix", "--tail", "20", service
+                release,
+                "logs",
+                "--no-color",
+                "--no-log-prefix",
+                "--tail",
+                "20",
+                *self.services(release, [service]),
             ).lines[-20:]:
                 self._say(f"  {line}")
         return "; ".join(causes)

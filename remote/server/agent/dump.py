@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from .compose import Compose
 from .errors import DeployError
 from .lines import Blot, cut_lines
 from .releases import Release
+from .slots import plain
 
 LABEL = "deployment-flow.dump"
 SECONDS = 1800
@@ -40,6 +42,18 @@ def dumps(compose: Compose, release: Release) -> dict[str, tuple[str, str]]:
         if told.ok and (command := told.last()) not in ("no output", "<no value>"):
             found[str(container["Service"])] = (name, command)
     return found
+
+
+def commands_of(compose: Compose, release: Release) -> dict[str, str]:
+    """Service → the command of its label, as a release that may not run yet has it."""
+    ended = compose.compose(release, "config", "--format", "json")
+    try:
+        services = json.loads("\n".join(ended.lines))["services"] if ended.ok else {}
+    except (ValueError, KeyError):
+        return {}
+    labels = {plain(name): each.get("labels") or {} for name, each in services.items()}
+    # Compose writes a dollar twice, so that its output can be read by it again.
+    return {n: str(each[LABEL]).replace("$$", "$") for n, each in labels.items() if LABEL in each}
 
 
 def send_dump(service: str, container: str, command: str, send: Send, blot: Blot) -> None:

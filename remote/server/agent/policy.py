@@ -51,6 +51,8 @@ def refusals(compose: Any) -> list[str]:
             found += _shared(kind, str(name), part or {})
     volumes = frozenset(compose.get("volumes") or {})
     for name, service in compose["services"].items():
+        if not _NAME.fullmatch(str(name)):
+            found.append(f"services.{name}")
         found += [f"services.{name}.{key}" for key in service if key not in SERVICE_KEYS]
         found += [f"services.{name}.{problem}" for problem in _service(service, volumes)]
     return found
@@ -71,6 +73,8 @@ def _shared(kind: str, name: str, part: Mapping[str, Any]) -> Iterator[str]:
 def _service(service: Mapping[str, Any], volumes: frozenset[str]) -> Iterator[str]:
     if not _PINNED.fullmatch(str(service.get("image"))):
         yield "image without a digest"
+    if not isinstance(service.get("depends_on") or {}, dict):
+        yield "depends_on in its short form"
     for option in service.get("security_opt") or []:
         if option not in SECURITY_OPTIONS:
             yield f"security_opt {option}"

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DeployError
+from .slots import SLOTS
 
 KEEP = 5
 FILES = frozenset({"compose.yaml", "Caddyfile", "acme-root.pem"})
 STEERS = re.compile(r"(DOCKER|COMPOSE|BUILDKIT|LD)_.*|PATH|HOME|BASH_ENV|ENV")
 """Variables that would steer Docker or a shell run by root instead of the application."""
+_JOBS_RAN = "jobs-ran"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ID = re.compile(r"^[a-z0-9][a-z0-9-]{5,63}$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
@@ -27,14 +29,33 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 
 @dataclass(frozen=True)
 class Release:
-    """One folder under releases/."""
+    """One folder under releases/, and the slot it runs in."""
 
     path: Path
+    slot: str = SLOTS[0]
 
     @property
     def id(self) -> str:
         """Hash of its contents, secrets included."""
         return self.path.name
+
+    @property
+    def folder(self) -> Path:
+        """What its slot runs: compose.yaml and Caddyfile."""
+        found = self.path / self.slot
+        # One that was written before there were slots is as it would be in the first.
+        return found if found.is_dir() else self.path
+
+    @property
+    def doubled(self) -> list[str]:
+        """Services that run beside their successors for a while."""
+        return list(self.manifest.get("doubled") or []) if self.folder != self.path else []
+
+    @property
+    def compose(self) -> dict[str, Any]:
+        """The Compose file as it was handed over."""
+        loaded: dict[str, Any] = json.loads((self.path / "compose.yaml").read_text())
+        return loaded
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -62,9 +83,11 @@ def check_request(request: Mapping[str, Any]) -> None:
     elif not {"compose.yaml", "Caddyfile"} <= set(bundle["files"]) <= FILES:
         wrong = f"bundle.files are not among {', '.join(sorted(FILES))}"
     elif not all(
-        _NAME.fullmatch(str(name)) for name in [*bundle.get("data", []), *bundle.get("jobs", [])]
+        _NAME.fullmatch(str(name))
+        for part in ("data", "jobs", "doubled")
+        for name in bundle.get(part) or []
     ):
-        wrong = "a name in bundle.data or bundle.jobs is not a name"
+        wrong = "a name in bundle.data, bundle.jobs or bundle.doubled is not a name"
     elif steering := [name for name in _variables(request, bundle) if not _is_harmless(name)]:
         wrong = f"the variable {steering[0]!r} is not for an application"
     if wrong:
@@ -106,7 +129,10 @@ class Store:
         environment: Mapping[str, str],
         manifest: Mapping[str, Any],
     ) -> Release:
-        """Write a release whole or not at all; one that exists is left as it is."""
+        """Write a release whole or not at all; one that exists is left as it is.
+
+        files  name → text; a name may be in a folder of the release
+        """
         target = self._releases / release_id
         if (target / "manifest.json").exists():
             return Release(target)
@@ -119,6 +145,7 @@ class Store:
             "manifest.json": json.dumps(manifest, sort_keys=True, indent=2),
         }
         for name, text in contents.items():
+            (partial / name).parent.mkdir(mode=0o700, exist_ok=True)
             write_private(partial / name, text)
         partial.rename(target)
         return Release(target)
@@ -137,6 +164,19 @@ class Store:
         if current is not None and current.id != release.id:
             self._link("previous", current)
         self._link("current", release)
+
+    def has_run_jobs(self, release: Release) -> bool:
+        """Whether the release's jobs ran on the data that is here."""
+        return (release.path / _JOBS_RAN).exists()
+
+    def note_jobs(self, release: Release) -> None:
+        """The release's jobs have run."""
+        write_private(release.path / _JOBS_RAN, "")
+
+    def forget_jobs(self) -> None:
+        """No release's jobs have run on this data, which is new or was put back."""
+        for noted in self._releases.glob(f"*/{_JOBS_RAN}"):
+            noted.unlink()
 
     def prune(self, keep: int = KEEP) -> tuple[list[str], set[str]]:
         """Remove old releases. Returns their ids, and images no release needs any more."""
@@ -165,12 +205,13 @@ class Store:
 
     def _linked(self, name: str) -> Release | None:
         path = (self._state / name).resolve()
-        return Release(path) if (path / "manifest.json").exists() else None
+        found = Release(path.parent, path.name) if path.name in SLOTS else Release(path)
+        return found if (found.path / "manifest.json").exists() else None
 
     def _link(self, name: str, release: Release) -> None:
         new = self._state / f".{name}.new"
         new.unlink(missing_ok=True)
-        new.symlink_to(Path("releases") / release.id)
+        new.symlink_to(release.folder.relative_to(self._state))
         new.rename(self._state / name)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from flow.load import Load
 from remote.errors import HandOverError
 from tests.sandbox.deploys.conftest import (
     PASSWORD,
@@ -89,6 +90,49 @@ def test_a_changed_setting_or_secret_is_a_release_of_its_own(
     assert (second["changed"], second["release"] != first) == (True, True)
 
 
+def load_on(host: Host, made: dict[str, Any], path: str = "/") -> Load:
+    """A constant load on a page of a server, by the site's name."""
+    name = made["hostname"]
+    return Load(
+        lambda: httpx.Client(verify=False, timeout=60, trust_env=False),  # noqa: S501
+        lambda client: client.get(
+            f"https://{host.address}{path}",
+            headers={"Host": name},
+            extensions={"sni_hostname": name},
+        ),
+    )
+
+
+def test_under_a_constant_load_no_request_is_lost_whatever_becomes_of_a_deploy(
+    host: Host, applications: Applications, first_version: dict[str, Any]
+) -> None:
+    with load_on(host, first_version) as load:
+        time.sleep(1)
+        host.deploy(applications.bundle("1.1.0"))
+        host.deploy(applications.bundle("1.2.0"))
+        bad = applications.bundle("2.0.0-sick", "sick")
+        bad["health_seconds"] = 3
+        with pytest.raises(HandOverError, match=r"version 1\.2\.0 still serves"):
+            host.deploy(bad)
+        host.deploy(first_version)
+        time.sleep(1)
+    seen = {text.split()[1] for text in load.answers}
+    assert (load.lost, seen) == ([], {"1.0.0", "1.1.0", "1.2.0"})
+    assert load.sent > 100
+
+
+def test_a_request_under_way_is_answered_by_the_version_that_took_it(
+    host: Host, applications: Applications, first_version: dict[str, Any]
+) -> None:
+    made = applications.bundle("1.1.0")
+    with load_on(host, first_version, "/slow?8") as load:
+        host.deploy(made)
+        assert serves(host, made, "1.1.0")
+    assert load.lost == []
+    assert any("version 1.0.0" in text for text in load.answers)
+    assert host.run("docker ps -a --format '{{.Names}}' | grep -c web") == "1"
+
+
 @pytest.mark.parametrize(
     ("variant", "said"),
     [
@@ -102,7 +146,7 @@ def test_a_bad_version_is_refused_and_the_old_one_serves(
 ) -> None:
     made = applications.bundle(f"2.0.0-{variant}", variant)
     made["health_seconds"] = 5
-    with pytest.raises(HandOverError, match=r"version 1\.0\.0 serves again") as error:
+    with pytest.raises(HandOverError, match=r"version 1\.0\.0 still serves") as error:
         host.deploy(made)
     assert said in str(error.value)
     assert serves(host, first_version, "1.0.0")

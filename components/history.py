@@ -1,0 +1,20 @@
+"""The releases a stage was found healthy with, newest first. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+KEEP: Final = 5
+"""As many as the server keeps on its disk."""
+
+
+def with_release(
+    earlier: Sequence[Mapping[str, Any]], release: Mapping[str, Any], id_: str, now: int
+) -> list[dict[str, Any]]:
+    """`earlier` with what runs now before it: {"id", "since", "release"} each.
+
+    id_    on the server: a hash of all it consists of
+    since  seconds since 1970 when it was first deployed; a rollback to it changes that not
+    """
+    known = next((dict(each) for each in earlier if each.get("id") == id_), None)
+    current = known or {"id": id_, "since": now, "release": dict(release)}
+    return [current, *(dict(each) for each in earlier if each.get("id") != id_)][:KEEP]

@@ -1,0 +1,1 @@
+"""Container registries: what a tag is, and the same bytes under another."""
