@@ -19,6 +19,8 @@ from components.caddyfile import Route, Site
 
 FIRST_PORT: Final = 20000
 PORTS: Final = 10000
+GREEN_BELOW: Final = 10000
+"""How far below its port the other one of a service is that runs twice; the agent's, too."""
 HEALTH_SECONDS: Final = 60
 START_SECONDS: Final = 300
 DATA_FOLDER: Final = "/data"
@@ -134,7 +136,8 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
     }
     if volumes := _volumes(release.compose):
         rendered["volumes"] = volumes
-    routes, targets = _routes(services, public_ports)
+    doubled = sorted(name for name, each in services.items() if rules.runs_twice(each))
+    routes, targets = _routes(services, public_ports, doubled)
     site = Site(
         address=url,
         acme_server=public.acme_server,
@@ -160,7 +163,7 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
         "images": {name: release.images[name] for name in sorted(services)},
         "jobs": jobs,
         "data": rules.data_volumes(release.compose),
-        "doubled": sorted(name for name, each in services.items() if rules.runs_twice(each)),
+        "doubled": doubled,
         "targets": targets,
         "health_seconds": HEALTH_SECONDS,
         "start_seconds": START_SECONDS,
@@ -272,14 +275,17 @@ def _volumes(compose: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _routes(
-    services: Mapping[str, Mapping[str, Any]], public_ports: Mapping[str, int]
+    services: Mapping[str, Mapping[str, Any]],
+    public_ports: Mapping[str, int],
+    doubled: Collection[str],
 ) -> tuple[list[Route], list[dict[str, Any]]]:
     routes: list[Route] = []
     targets: list[dict[str, Any]] = []
     claimed: set[str] = set()
     for name, port in sorted(public_ports.items()):
         labels = rules.labels_of(services[name])
-        routes.append(Route(labels.get(rules.PATH, "/"), port))
+        green = port - GREEN_BELOW if name in doubled else None
+        routes.append(Route(labels.get(rules.PATH, "/"), port, green))
         health = labels.get(rules.HEALTH)
         if health:
             targets.append({"service": name, "port": port, "path": health})
@@ -287,5 +293,5 @@ def _routes(
             # Open without a password, for monitors and for the agent; one service a path.
             if path not in claimed and path != "/":
                 claimed.add(path)
-                routes.append(Route(path, port, is_health=True))
+                routes.append(Route(path, port, green, is_health=True))
     return routes, targets

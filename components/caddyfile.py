@@ -7,9 +7,16 @@ from typing import Final
 HASH_PLACE: Final = "@PASSWORD_HASH@"
 """The agent puts the password's bcrypt hash here: a hash made anew in every run would
 make every run a change."""
-ROOT_FILE: Final = "/etc/caddy/acme-root.pem"
+FOLDER: Final = "/etc/caddy"
+ROOT_FILE: Final = f"{FOLDER}/acme-root.pem"
 PATIENCE: Final = "30s"
 """How long a request waits for a container that is being replaced."""
+SLOT_FILE: Final = "deployment-flow.green"
+"""While the agent has put this file beside the Caddyfile, slot green has the traffic. Looked for at
+each request: a reload would close connections that a client is about to use again."""
+IDLE: Final = "1s"
+"""How long an idle connection to a service is kept: less than any server keeps it, so that none is
+closed under a request, and a service that is to be stopped has none for long."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,8 @@ class Route:
 
     path: str
     port: int
+    green_port: int | None = None
+    """The one that answers while slot green has the traffic; None for a service without slots."""
     is_health: bool = False
 
 
@@ -89,11 +98,22 @@ def _route(route: Route, auth_user: str | None) -> list[str]:
     lines = [f"handle{matcher} {{"]
     if auth_user and not route.is_health:
         lines += ["\tbasicauth {", f"\t\t{auth_user} {HASH_PLACE}", "\t}"]
+    if route.green_port is None:
+        lines += [f"\t{line}" for line in _proxy(route.port)]
+    else:
+        lines += ["\t@green file {", f"\t\troot {FOLDER}", f"\t\ttry_files /{SLOT_FILE}", "\t}"]
+        for matcher, port in ((" @green", route.green_port), ("", route.port)):
+            lines += [f"\thandle{matcher} {{", *(f"\t\t{line}" for line in _proxy(port)), "\t}"]
+    return [*lines, "}"]
+
+
+def _proxy(port: int) -> list[str]:
     return [
-        *lines,
-        f"\treverse_proxy 127.0.0.1:{route.port} {{",
-        f"\t\tlb_try_duration {PATIENCE}",
-        "\t\tlb_try_interval 250ms",
+        f"reverse_proxy 127.0.0.1:{port} {{",
+        f"\tlb_try_duration {PATIENCE}",
+        "\tlb_try_interval 250ms",
+        "\ttransport http {",
+        f"\t\tkeepalive {IDLE}",
         "\t}",
         "}",
     ]

@@ -194,7 +194,10 @@ class Removal:
     def _web_server(self) -> None:
         if self._caddy_is_ours or not Path("/etc/caddy").is_dir():
             return
-        for name in ("acme-root.pem", "Caddyfile.before", "Caddyfile.candidate"):
+        for name in (
+            *("acme-root.pem", "Caddyfile.before", "Caddyfile.candidate"),
+            "deployment-flow.green",
+        ):
             (Path("/etc/caddy") / name).unlink(missing_ok=True)
         path = "/etc/caddy/Caddyfile"
         snapshots.restore(Path(path), self._before.files.get(path))

@@ -35,8 +35,8 @@ def test_a_release_is_immutable_complete_and_private(bench: Bench) -> None:
     bench.deploy(asked)
     folder = bench.release(asked)
     assert {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()} == {
-        "compose.yaml", "environment.json", "manifest.json", "jobs-ran",
-        "blue/compose.yaml", "blue/Caddyfile", "green/compose.yaml", "green/Caddyfile",
+        "Caddyfile", "compose.yaml", "environment.json", "manifest.json", "jobs-ran",
+        "blue/compose.yaml", "green/compose.yaml",
     }  # fmt: skip
     assert (folder / "environment.json").stat().st_mode & 0o777 == 0o600
     manifest = (folder / "manifest.json").read_text()

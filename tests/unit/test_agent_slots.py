@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from components import bundle, compose
-from remote.server.agent import slots
+from components import bundle, caddyfile, compose
+from remote.server.agent import caddy, slots
 from remote.server.agent.commands import Commands
 from remote.server.agent.errors import DeployError
 from remote.server.agent.switching import DRAIN_SECONDS, connections
@@ -50,7 +50,7 @@ def bench(tmp_path: Path) -> Bench:
 def asked(number: int, **more: Any) -> dict[str, Any]:
     files = {
         "compose.yaml": json.dumps({"services": SERVICES}),
-        "Caddyfile": f"# {number}\nreverse_proxy 127.0.0.1:20001 {{\nreverse_proxy 127.0.0.1:20002",
+        "Caddyfile": "# the same routes\n",
     }
     return request(number, files=files, doubled=DOUBLED, **more)
 
@@ -70,7 +70,7 @@ def test_the_new_version_starts_beside_the_old_and_takes_over_once_it_is_well(
     bench.commands.all_containers = ["c1 web", "c2 api", "c3 db", "c4 web.green"]
     bench.deploy(asked(2))
     assert [step.split()[0] for step in bench.commands.steps()] == [
-        "job", "up", "caddy", "stop", "up", "stop", "remove",
+        "job", "up", "stop", "up", "stop", "remove",
     ]  # fmt: skip
     beside, whole = (line for line in bench.commands.ran if " up --detach" in line)
     assert beside.endswith(" api.green db web.green")
@@ -93,12 +93,27 @@ def test_the_old_version_is_not_stopped_while_it_still_answers(bench: Bench) -> 
     assert "counted [10001]" in bench.said
 
 
-def test_the_routes_go_to_the_new_slot_and_others_stay(bench: Bench) -> None:
+def slot(bench: Bench) -> str:
+    """The slot that Caddy gives the traffic."""
+    return "green" if (bench.machine.caddy / "deployment-flow.green").exists() else "blue"
+
+
+def test_with_the_same_routes_no_configuration_is_loaded(bench: Bench) -> None:
+    seen = []
+    for number in (1, 2, 3):
+        bench.deploy(asked(number))
+        seen.append(slot(bench))
+    assert seen == ["blue", "green", "blue"]
+    assert bench.commands.steps().count("caddy") == 1
+
+
+def test_other_routes_are_loaded(bench: Bench) -> None:
     bench.deploy(asked(1))
-    bench.deploy(asked(2))
-    assert (bench.machine.caddy / "Caddyfile").read_text() == (
-        "# 2\nreverse_proxy 127.0.0.1:10001 {\nreverse_proxy 127.0.0.1:20002"
-    )
+    other = asked(2)
+    other["bundle"]["files"]["Caddyfile"] = "# others\n"
+    bench.deploy(other)
+    assert (bench.machine.caddy / "Caddyfile").read_text() == "# others\n"
+    assert (bench.commands.steps().count("caddy"), slot(bench)) == (2, "green")
 
 
 def test_before_the_switch_a_failure_touches_nothing_that_runs(bench: Bench) -> None:
@@ -107,7 +122,7 @@ def test_before_the_switch_a_failure_touches_nothing_that_runs(bench: Bench) -> 
     bench.probe.sick.add(10001)
     with pytest.raises(DeployError, match=r"web is not well: .*version 1\.0\.0 still serves"):
         bench.deploy(asked(2, targets=[{"service": "web", "port": 20001, "path": "/healthz"}]))
-    assert "caddy" not in bench.commands.steps()
+    assert slot(bench) == "blue"
     assert not [line for line in bench.commands.ran if " stop " in line]
     assert "/blue/compose.yaml" in [line for line in bench.commands.ran if " up " in line][-1]
 
@@ -118,10 +133,8 @@ def test_after_the_switch_a_failure_gives_the_traffic_back(bench: Bench) -> None
     bench.probe.public_status = 502
     with pytest.raises(DeployError, match=r"through the web server.*version 1\.0\.0 serves again"):
         bench.deploy(asked(2))
-    assert (bench.machine.caddy / "Caddyfile").read_text().startswith("# 1\n")
-    assert [step.split()[0] for step in bench.commands.steps()] == [
-        "job", "up", "caddy", "up", "caddy",
-    ]  # fmt: skip
+    assert slot(bench) == "blue"
+    assert [step.split()[0] for step in bench.commands.steps()] == ["job", "up", "up"]
 
 
 def test_what_runs_once_and_fails_gives_the_traffic_back_too(bench: Bench) -> None:
@@ -144,13 +157,12 @@ def test_what_runs_once_and_fails_gives_the_traffic_back_too(bench: Bench) -> No
     with pytest.raises(DeployError, match=r"did not start.*version 1\.0\.0 serves again"):
         bench.deploy(asked(2))
     steps = [step.split()[0] for step in bench.commands.steps()]
-    assert steps == ["job", "up", "caddy", "stop", "up", "up", "caddy"]
+    assert (steps, slot(bench)) == (["job", "up", "stop", "up", "up"], "blue")
 
 
 def test_a_release_of_before_there_were_slots_gives_way_like_any_other(bench: Bench) -> None:
     bench.deploy(asked(1))
     old = bench.release(asked(1))
-    (old / "blue/Caddyfile").rename(old / "Caddyfile")
     for slot in slots.SLOTS:
         for file in (old / slot).iterdir():
             file.unlink()
@@ -209,6 +221,14 @@ def test_a_dumps_wrong_command_is_mended_by_the_release_that_corrects_it(bench: 
     assert "docker exec app-db-1 sh -c pg_dump $RIGHT" in bench.commands.ran
 
 
+def test_a_boot_gives_the_traffic_to_the_slot_that_runs(bench: Bench) -> None:
+    bench.deploy(asked(1))
+    bench.deploy(asked(2))
+    (bench.machine.caddy / "deployment-flow.green").unlink()
+    bench.deployer().boot()
+    assert slot(bench) == "green"
+
+
 def test_a_slot_calls_its_services_by_names_of_its_own(tmp_path: Path) -> None:
     made = slots.compose_in("green", {"services": SERVICES}, DOUBLED)["services"]
     assert set(made) == {"api.green", "db", "migrate", "schedule", "web.green"}
@@ -237,8 +257,8 @@ def test_what_a_new_version_waits_for_is_not_late() -> None:
 
 def test_what_makes_a_service_single_is_said_once() -> None:
     assert slots.SINGLE == compose.SINGLE
-    lowest = min(bundle.ports([f"s{n}" for n in range(50)]).values())
-    assert slots.port_in("green", lowest) >= 10_000
+    assert slots.port_in("green", bundle.FIRST_PORT) == bundle.FIRST_PORT - bundle.GREEN_BELOW
+    assert (caddyfile.SLOT_FILE, caddyfile.HASH_PLACE) == (caddy.SLOT_FILE, caddy.HASH_PLACE)
 
 
 @pytest.mark.parametrize(

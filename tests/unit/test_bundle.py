@@ -219,6 +219,26 @@ def test_a_demo_is_behind_a_password_and_out_of_indexes_but_its_health_is_open()
     assert 'X-Robots-Tag "noindex, nofollow"' in text
 
 
+def test_a_service_that_runs_twice_has_a_route_in_each_slot_and_another_has_one() -> None:
+    definition = {
+        "services": {
+            name: {
+                "image": image,
+                "labels": {"deployment-flow.http": "80", "deployment-flow.path": f"/{name}/*"},
+            }
+            for name, image in (("new", "new:${VERSION}"), ("store", "store:1"))
+        }
+    }
+    made = rendered(definition)
+    text = made["files"]["Caddyfile"]
+    ports = bundle.ports(["new", "store"])
+    assert made["doubled"] == ["new"]
+    assert text.count("@green file {") == 1
+    assert f"reverse_proxy 127.0.0.1:{ports['new']} " in text
+    assert f"handle @green {{\n\t\t\treverse_proxy 127.0.0.1:{ports['new'] - 10000} " in text
+    assert f":{ports['store'] - 10000} " not in text
+
+
 def test_a_private_authority_and_hsts_are_said_only_when_asked_for() -> None:
     made = rendered(
         public=Public(

@@ -141,8 +141,8 @@ os._exit(1)
 def test_an_engine_that_does_not_stop_is_ended(
     engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow_engine, "STOP_SECONDS", 0.3)
-    monkeypatch.setattr(flow_engine, "LEAVE_SECONDS", 0.3)
+    monkeypatch.setattr(flow_engine, "STOP_SECONDS", 1.5)
+    monkeypatch.setattr(flow_engine, "LEAVE_SECONDS", 1.5)
     made = engine(
         """
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -161,7 +161,7 @@ time.sleep(60)
 def test_an_engine_that_does_not_stop_is_asked_a_second_time_before_it_is_killed(
     engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow_engine, "STOP_SECONDS", 0.3)
+    monkeypatch.setattr(flow_engine, "STOP_SECONDS", 1.5)
     made = engine(GIVES_ITS_LOCK_BACK_AT_THE_SECOND)
     thread = _interrupt_when(tmp_path / "ready")
     with pytest.raises(KeyboardInterrupt):
@@ -184,7 +184,7 @@ def test_a_destroy_that_never_ends_is_given_up(
     engine: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(flow_engine, "DESTROY_SECONDS", 0.6)
-    monkeypatch.setattr(flow_engine, "LEAVE_SECONDS", 0.3)
+    monkeypatch.setattr(flow_engine, "LEAVE_SECONDS", 1.5)
     made = engine(GIVES_ITS_LOCK_BACK_AT_THE_SECOND)
     with pytest.raises(FlowError, match="not over in 1 s") as raised:
         made.run(["destroy", "--yes"], str(tmp_path), {})

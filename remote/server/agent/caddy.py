@@ -8,8 +8,11 @@ from pathlib import Path
 from .commands import Commands
 from .errors import DeployError
 from .releases import Release
+from .slots import SLOTS
 
 CANDIDATE = "Caddyfile.candidate"
+SLOT_FILE = "deployment-flow.green"
+"""Is there while slot green has the traffic."""
 HASH_PLACE = "@PASSWORD_HASH@"
 """Where a release's Caddyfile wants the bcrypt hash of its password."""
 
@@ -21,10 +24,8 @@ class Caddy:
         self._commands = commands
         self._folder = folder
 
-    def complete(self, text: str, password: str) -> str:
-        """Put the password's hash where the text asks for it; the password is read from stdin."""
-        if HASH_PLACE not in text:
-            return text
+    def hash_password(self, password: str) -> str:
+        """Its bcrypt hash, with fresh salt; the password is read from stdin. Raises DeployError."""
         if not password:
             raise DeployError(
                 "the release asks for a password and none was handed over",
@@ -34,13 +35,13 @@ class Caddy:
         hashed = ended.last()
         if not ended.ok or not hashed.startswith("$2"):
             raise DeployError("caddy could not hash the password", "look at `caddy version` there")
-        return text.replace(HASH_PLACE, hashed)
+        return hashed
 
     def check(self, release: Release) -> None:
         """Raise DeployError when Caddy would not take the release's configuration."""
         self._install_root(release)
         # As Caddy's own user: a made-up file must not make root read another file aloud.
-        self._install(release.folder / "Caddyfile", CANDIDATE)
+        self._install(release.path / "Caddyfile", CANDIDATE)
         ended = self._commands.run(
             ["runuser", "-u", "caddy", "--", "caddy", "validate", "--adapter", "caddyfile",
              "--config", str(self._folder / CANDIDATE)],
@@ -54,17 +55,34 @@ class Caddy:
                 "correct the labels deployment-flow.path and .health, or the host name",
             )
 
-    def is_loaded(self, release: Release) -> bool:
-        """Whether the release's configuration is the one in place."""
-        target = self._folder / "Caddyfile"
-        return (
-            target.exists() and target.read_bytes() == (release.folder / "Caddyfile").read_bytes()
+    def is_serving(self, release: Release) -> bool:
+        """Whether the release's configuration is in place and its slot has the traffic."""
+        return self._is_loaded(release) and (self._folder / SLOT_FILE).exists() == (
+            release.slot != SLOTS[0]
         )
 
-    def load(self, release: Release) -> None:
-        """Put a release's configuration in place; connections that are open stay open."""
+    def serve(self, release: Release) -> None:
+        """Give a release's slot the traffic.
+
+        From one version to the next with the same routes no connection is closed: Caddy looks at
+        every request for the file that says which slot it is.
+        """
+        if not self._is_loaded(release):
+            self._load(release)
+        slot = self._folder / SLOT_FILE
+        if release.slot == SLOTS[0]:
+            slot.unlink(missing_ok=True)
+        else:
+            slot.touch()
+
+    def _is_loaded(self, release: Release) -> bool:
+        target = self._folder / "Caddyfile"
+        return target.exists() and target.read_bytes() == (release.path / "Caddyfile").read_bytes()
+
+    def _load(self, release: Release) -> None:
+        """Put a release's configuration in place; requests under way are answered."""
         self._install_root(release)
-        self._install(release.folder / "Caddyfile", "Caddyfile")
+        self._install(release.path / "Caddyfile", "Caddyfile")
         ended = self._commands.run(["systemctl", "reload-or-restart", "caddy"], seconds=60)
         if not ended.ok:
             raise DeployError(

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .caddy import Caddy
+from .caddy import HASH_PLACE, Caddy
 from .commands import Commands
 from .compose import Compose
 from .errors import DeployError
@@ -18,7 +18,7 @@ from .machine import Machine
 from .policy import refusals
 from .releases import Release, Store
 from .safekeeping import keep_dumps
-from .slots import SLOTS, caddyfile_in, compose_in, other, ports_of
+from .slots import SLOTS, compose_in, other
 from .switching import Connections, Switch, connections
 
 MINIMUM_FREE = 1024**3
@@ -80,8 +80,8 @@ class Deployer:
         release = self.store.current()
         if release is None:
             return
-        if not self.caddy.is_loaded(release):
-            self.caddy.load(release)
+        if not self.caddy.is_serving(release):
+            self.caddy.serve(release)
         ended = self.compose.up(release, release.manifest["start_seconds"])
         self.compose.remove_others(release)
         if not ended.ok:
@@ -131,13 +131,12 @@ class Deployer:
         exists = Release(self._machine.state / "releases" / release_id, slot)
         if (exists.path / "manifest.json").exists():
             return exists
-        caddyfile = self.caddy.complete(files.pop("Caddyfile"), password)
-        doubled = list(bundle.get("doubled") or [])
-        ports = ports_of(compose, doubled).values()
+        if HASH_PLACE in files["Caddyfile"]:
+            hashed = self.store.hashed(password, self.caddy.hash_password)
+            files["Caddyfile"] = files["Caddyfile"].replace(HASH_PLACE, hashed)
         for each in SLOTS:
-            rendered = compose_in(each, compose, doubled)
+            rendered = compose_in(each, compose, bundle.get("doubled") or [])
             files[f"{each}/compose.yaml"] = json.dumps(rendered, indent=2, sort_keys=True)
-            files[f"{each}/Caddyfile"] = caddyfile_in(each, caddyfile, ports)
         kept = (
             "version", "revision", "url", "hostname", "images", "jobs", "data", "doubled",
             "targets", "start_seconds", "health_seconds",

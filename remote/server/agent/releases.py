@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,19 @@ class Store:
         for partial in self._releases.glob(".*"):
             shutil.rmtree(partial, ignore_errors=True)
         return [release.id for release in old], freed
+
+    def hashed(self, password: str, make: Callable[[str], str]) -> str:
+        """The hash that was made of the password before, else a new one.
+
+        A new one has new salt: every release's routes would differ, and be loaded anew for it.
+        """
+        path = self._state / "password.json"
+        digest = hmac.new(self._key(), password.encode(), hashlib.sha256).hexdigest()
+        known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        if known.get("of") != digest:
+            known = {"of": digest, "hash": make(password)}
+            write_private(path, json.dumps(known))
+        return known["hash"]
 
     def _key(self) -> bytes:
         path = self._state / "key"

@@ -8,7 +8,6 @@ runs in the other. What may not run twice (a database, a scheduler) has one name
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -52,16 +51,6 @@ def compose_in(slot: str, compose: Mapping[str, Any], doubled: Collection[str]) 
             services[name] = _single(slot, service, doubled)
     rendered["services"] = services
     return rendered
-
-
-def caddyfile_in(slot: str, text: str, ports: Collection[int]) -> str:
-    """A Caddyfile whose routes to `ports` go to a slot."""
-    moved = {str(port): str(port_in(slot, port)) for port in ports}
-    return re.sub(
-        r"(reverse_proxy 127\.0\.0\.1:)(\d+)",
-        lambda found: found[1] + moved.get(found[2], found[2]),
-        text,
-    )
 
 
 def ports_of(compose: Mapping[str, Any], services: Collection[str]) -> dict[str, int]:

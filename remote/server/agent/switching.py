@@ -63,7 +63,7 @@ class Switch:
         manifest = release.manifest
         self._up(release, self._early(release))
         self._await_targets(release)
-        self._caddy.load(release)
+        self._caddy.serve(release)
         tls = self._await_public(release)
         if before is not None and before.folder != release.folder:
             self._retire(before)
@@ -75,13 +75,13 @@ class Switch:
     def back(self, before: Release, failed: Release) -> str:
         """Have `before` serve again after `failed` has; what to add to the error about it."""
         manifest = before.manifest
-        had_traffic = not self._caddy.is_loaded(before)
+        had_traffic = not self._caddy.is_serving(before)
         ended = self._compose.up(before, manifest["start_seconds"])
         try:
             if not ended.ok:
                 raise DeployError(f"docker compose up: {ended.last()[:400]}", "")
             if had_traffic:
-                self._caddy.load(before)
+                self._caddy.serve(before)
                 self._drain(failed)
         except DeployError as error:
             self._say(f"error: {error}")
@@ -181,7 +181,7 @@ class Switch:
         return (
             bool(self._compose.containers(release))
             and not self._compose.unwell(release)
-            and self._caddy.is_loaded(release)
+            and self._caddy.is_serving(release)
             and all(
                 self._probe.direct(port, target["path"], release.manifest["hostname"]).ok
                 for target, port in targets(release)
