@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import httpx
 from github.Repository import Repository
 
 from components import naming
@@ -41,7 +42,12 @@ def tested(repository: Repository, commit: str) -> list[str]:
     return [each.sha for each in found if each.commit.tree.sha == tree]
 
 
-def carry(images: Sequence[Image], version: str, sources: Sequence[str]) -> dict[str, Any]:
+def carry(
+    images: Sequence[Image],
+    version: str,
+    sources: Sequence[str],
+    client: httpx.Client | None = None,
+) -> dict[str, Any]:
     """Give the images of the first of `sources` that has them all the release's names.
 
     images   what a build would make of `version`
@@ -51,12 +57,12 @@ def carry(images: Sequence[Image], version: str, sources: Sequence[str]) -> dict
     changed. An image whose name does not say the version is carried as it is. Raises FlowError.
     """
     try:
-        with Opened(None) as client:
+        with Opened(client) as http:
             for source in sources:
                 found = {}
                 for image in images:
                     named = [Reference.parse(each) for each in image.references]
-                    registry = Registry(client, _source(named[0], version, source), _credentials())
+                    registry = Registry(http, _source(named[0], version, source), _credentials())
                     try:
                         registry.look(with_labels=False)
                     except NoImageError:

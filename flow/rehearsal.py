@@ -15,7 +15,7 @@ from flow.publishing import publish
 from flow.sandbox_project import SandboxProject
 from flow.sandbox_team import SandboxTeam
 from flow.stages import Stages
-from flow.story import acts
+from flow.story import acts, failing
 from flow.timeline import Span, page
 from sandbox.lifecycle import Sandbox
 
@@ -54,6 +54,7 @@ class Rehearsal:
                 acts.development(story)
                 text = acts.staging(story)
                 acts.hotfix(story)
+                failing.bad_release(story)
                 acts.production(story, text)
                 self._unchanged(project, "staging")
                 acts.demo(story)

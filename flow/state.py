@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,16 @@ class State:
     def empty(self) -> bool:
         """Nothing was ever made, or all of it is gone."""
         return not self.outputs and not self.resources
+
+    @property
+    def images(self) -> str:
+        """Hash of its images' digests; empty without a release.
+
+        Two environments that have the same one run the same images, to the byte.
+        """
+        named = self.release.get("images") or {}
+        digests = sorted({str(each).rpartition("@")[2] for each in named.values()})
+        return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
 
     def find(self, kind: str) -> list[Mapping[str, Any]]:
         """Properties of every resource of one kind."""

@@ -35,6 +35,8 @@ class Row:
     branch: str
     version: str
     commit: str
+    images: str
+    """Hash of its images' digests: the same where the same bytes run."""
     url: str
     health: str
     created: int | None
@@ -98,6 +100,7 @@ def row(name: str, found: state.State, said: str, prices: pricing.Prices | None)
         branch=str(outputs.get("branch") or naming.branch_of_stack(name) or ""),
         version=str(outputs.get("version") or ""),
         commit=str(found.release.get("revision") or ""),
+        images=found.images,
         url=str(outputs.get("url") or ""),
         health=said,
         created=found.created,

@@ -27,7 +27,17 @@ def status(as_json: Json = False) -> None:
 def table(rows: list[survey.Row], now: float) -> Table:
     """As a person reads it."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("environment", "version", "commit", "health", "age", "ends", "cost a day", "url"):
+    for name in (
+        "environment",
+        "version",
+        "commit",
+        "images",
+        "health",
+        "age",
+        "ends",
+        "cost a day",
+        "url",
+    ):
         made.add_column(name, overflow="fold", justify="right" if name == "cost a day" else "left")
     total, currency = 0.0, ""
     for each in rows:
@@ -45,6 +55,7 @@ def table(rows: list[survey.Row], now: float) -> Table:
             each.environment,
             _short(each.version) or "–",
             each.commit[:10],
+            each.images,
             f"[{colour}]{_plain(each.health)}[/]",
             "" if each.created is None else survey.span(now - each.created),
             ends,
@@ -52,7 +63,7 @@ def table(rows: list[survey.Row], now: float) -> Table:
             each.url,
         )
     if currency:
-        made.add_row("", "", "", "", "", "", f"{total:.2f} {currency}", "")
+        made.add_row("", "", "", "", "", "", "", f"{total:.2f} {currency}", "")
     return made
 
 

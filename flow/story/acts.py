@@ -19,7 +19,7 @@ import httpx
 from github.WorkflowRun import WorkflowRun
 
 from components import naming
-from flow import clock
+from flow import clock, state
 from flow.errors import FlowError
 from flow.labelled import Cloud
 from flow.looking import look
@@ -220,7 +220,12 @@ def production(team: Team, text: str) -> None:
         agreed = team.runs.approve(run, team.reviewer.repository, "Tested on staging.")
         team.runs.done(run, "prod", stage.note)
         seen = team.sees("prod", released.title, text)
-        stage.result = f"{', '.join(agreed)} approved; {seen}"
+        tested, now = (
+            state.parse(team.project.stacks.state(stack, secrets=False)).images
+            for stack in ("staging", "prod")
+        )
+        check(tested == now != "", f"production runs images {now}, staging tested {tested}")
+        stage.result = f"{', '.join(agreed)} approved; {seen}, images {now} as on staging"
 
 
 def demo(team: Team) -> None:

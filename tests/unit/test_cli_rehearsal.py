@@ -16,9 +16,12 @@ from flow.rehearsal import Rehearsal
 from flow.sandbox_project import SandboxProject
 from flow.stacks import Result
 from flow.stages import Stages
-from flow.story import acts
+from flow.story import acts, failing
 
-ACTS = ("tidy", "development", "staging", "hotfix", "production", "demo", "outlived")
+ACTS = (
+    *("tidy", "development", "staging", "hotfix", "bad_release", "production", "demo"),
+    "outlived",
+)
 
 
 class FakeStacks:
@@ -61,7 +64,8 @@ class World:
         )
         monkeypatch.setattr(acts, "Team", lambda *_: story)
         for name in ACTS:
-            monkeypatch.setattr(acts, name, self.act(name))
+            where = failing if name == "bad_release" else acts
+            monkeypatch.setattr(where, name, self.act(name))
         self.credentials = lambda: credentials
         self.stages = Stages(Console(file=io.StringIO()))
         (folder / "project").mkdir()

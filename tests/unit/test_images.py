@@ -1,9 +1,6 @@
 """From tags to digests, against a registry that is acted out."""
 
-import base64
 import datetime
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,95 +15,19 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from planning import images
 from planning.images import Credentials, ImageError, Reference
 from registry import client
-
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-INDEX = "application/vnd.oci.image.index.v1+json"
-OWN = Credentials("team", "pass word")
-
-
-def digest_of(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-class Registry:
-    """Images by repository and tag, behind the login a test wants."""
-
-    def __init__(self) -> None:
-        self.blobs: dict[str, bytes] = {}
-        self.tags: dict[tuple[str, str], bytes] = {}
-        self.asked: list[httpx.Request] = []
-        self.login = ""
-        self.answers: list[httpx.Response | Exception] = []
-
-    def push(self, repository: str, tag: str, **labels: str) -> str:
-        config = json.dumps({"config": {"Labels": labels or None}}).encode()
-        self.blobs[digest_of(config)] = config
-        manifest = json.dumps({"mediaType": MANIFEST, "config": {"digest": digest_of(config)}})
-        self.tags[repository, tag] = manifest.encode()
-        self.tags[repository, digest_of(manifest.encode())] = manifest.encode()
-        return digest_of(manifest.encode())
-
-    def push_index(self, repository: str, tag: str, *platforms: tuple[str, str, str]) -> str:
-        parts = [
-            {"digest": digest, "platform": {"os": system, "architecture": architecture}}
-            for digest, system, architecture in platforms
-        ]
-        index = json.dumps({"mediaType": INDEX, "manifests": parts}).encode()
-        self.tags[repository, tag] = index
-        return digest_of(index)
-
-    def answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        if self.answers:
-            answer = self.answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-        if request.url.path == "/token":
-            return self._token(request)
-        given = request.headers.get("authorization", "")
-        if self.login == "bearer" and given != "Bearer good":
-            challenge = (
-                'Bearer realm="https://ghcr.io/token",service="ghcr.io",scope="repository:x:pull"'
-            )
-            return httpx.Response(401, headers={"www-authenticate": challenge})
-        if self.login == "basic" and given != _basic(OWN):
-            return httpx.Response(401, headers={"www-authenticate": 'Basic realm="registry"'})
-        _, _, rest = request.url.path.partition("/v2/")
-        for kind, found in (("/manifests/", self._manifest), ("/blobs/", self._blob)):
-            repository, is_kind, reference = rest.partition(kind)
-            if is_kind:
-                return found(repository, reference)
-        return httpx.Response(500)
-
-    def _token(self, request: httpx.Request) -> httpx.Response:
-        if request.headers.get("authorization") not in (None, _basic(OWN)):
-            return httpx.Response(403)
-        return httpx.Response(200, json={"token": "good"})
-
-    def _manifest(self, repository: str, reference: str) -> httpx.Response:
-        content = self.tags.get((repository, reference))
-        return httpx.Response(200, content=content) if content else httpx.Response(404)
-
-    def _blob(self, _: str, reference: str) -> httpx.Response:
-        return httpx.Response(200, content=self.blobs[reference])
-
-
-def _basic(credentials: Credentials) -> str:
-    pair = f"{credentials.username}:{credentials.password}".encode()
-    return f"Basic {base64.b64encode(pair).decode()}"
+from tests.unit.image_registry import MANIFEST, OWN, FakeRegistry, digest_of
 
 
 @pytest.fixture
-def registry() -> Registry:
-    return Registry()
+def registry() -> FakeRegistry:
+    return FakeRegistry()
 
 
 Resolve = Callable[..., images.Pins]
 
 
 @pytest.fixture
-def resolve(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Resolve:
+def resolve(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> Resolve:
     monkeypatch.setattr(time, "sleep", lambda _: None)
 
     def run(services: dict[str, str], version: str = "1.0.0", **more: Any) -> images.Pins:
@@ -123,7 +44,7 @@ WEB = {"web": "${IMAGES}/web:${VERSION:-local}"}
 
 
 def test_a_tag_becomes_the_digest_of_what_it_names_now(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     digest = registry.push("example/app/web", "1.0.0")
     assert resolve(WEB) == {
@@ -134,7 +55,7 @@ def test_a_tag_becomes_the_digest_of_what_it_names_now(
 
 
 def test_a_branchs_newest_image_says_its_version_and_commit(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     registry.push(
         "example/app/web",
@@ -146,7 +67,7 @@ def test_a_branchs_newest_image_says_its_version_and_commit(
 
 
 def test_an_image_for_many_platforms_is_pinned_whole_and_read_for_servers(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     arm = registry.push("example/app/web", "arm", **{images.VERSION_LABEL: "arm"})
     intel = registry.push("example/app/web", "intel", **{images.VERSION_LABEL: "1.1.0"})
@@ -160,7 +81,7 @@ def test_an_image_for_many_platforms_is_pinned_whole_and_read_for_servers(
 
 
 def test_an_image_is_asked_for_once_however_many_services_use_it(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     registry.push("example/app/api", "1.0.0")
     resolve(dict.fromkeys(("api", "migrate", "schedule"), "${IMAGES}/api:${VERSION}"))
@@ -168,7 +89,7 @@ def test_an_image_is_asked_for_once_however_many_services_use_it(
 
 
 def test_images_of_others_need_no_label_and_get_no_credential(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     digest = registry.push("library/postgres", "17")
     pins = resolve({"db": "postgres:17"}, credentials=OWN)
@@ -177,7 +98,34 @@ def test_images_of_others_need_no_label_and_get_no_credential(
     assert not any("authorization" in request.headers for request in registry.asked)
 
 
-def test_a_digest_that_is_written_is_taken_as_it_is(registry: Registry, resolve: Resolve) -> None:
+def test_a_digest_that_was_told_counts_for_more_than_what_the_tag_is_now(
+    registry: FakeRegistry, resolve: Resolve
+) -> None:
+    told = registry.push("example/app/web", "1.0.0")
+    registry.push("example/app/web", "1.0.0", other="1")
+    pins = resolve(WEB, digests={"ghcr.io/example/app/web": told})
+    assert pins["images"]["web"].endswith(told)
+
+
+def test_another_tag_is_of_the_same_bytes_and_asks_for_leave_to_push(
+    registry: FakeRegistry,
+) -> None:
+    registry.login = "bearer"
+    pushed = registry.push("example/app/web", "c0ffee")
+    with httpx.Client(transport=httpx.MockTransport(registry.answer)) as http:
+        image = Reference.parse("ghcr.io/example/app/web:c0ffee")
+        assert client.Registry(http, image, OWN).tag("v1.0.0") == pushed
+    assert digest_of(registry.tags["example/app/web", "v1.0.0"]) == pushed
+    assert registry.types["example/app/web", "v1.0.0"] == MANIFEST
+    scopes = [
+        str(each.url.params.get("scope")) for each in registry.asked if "token" in str(each.url)
+    ]
+    assert scopes == ["repository:x:pull", "repository:x:pull,push"]
+
+
+def test_a_digest_that_is_written_is_taken_as_it_is(
+    registry: FakeRegistry, resolve: Resolve
+) -> None:
     pinned = "postgres@sha256:" + "a" * 64
     assert resolve({"db": pinned})["images"]["db"] == pinned
     assert registry.asked == []
@@ -185,7 +133,7 @@ def test_a_digest_that_is_written_is_taken_as_it_is(registry: Registry, resolve:
 
 @pytest.mark.parametrize("login", ["basic", "bearer"])
 def test_a_registry_with_a_login_is_logged_in_to(
-    registry: Registry, resolve: Resolve, login: str
+    registry: FakeRegistry, resolve: Resolve, login: str
 ) -> None:
     registry.login = login
     registry.push("example/app/web", "1.0.0")
@@ -193,7 +141,7 @@ def test_a_registry_with_a_login_is_logged_in_to(
 
 
 def test_a_public_image_behind_a_token_needs_no_credential(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     registry.login = "bearer"
     registry.push("example/app/web", "1.0.0")
@@ -202,7 +150,7 @@ def test_a_public_image_behind_a_token_needs_no_credential(
 
 @pytest.mark.parametrize("login", ["basic", "bearer"])
 def test_a_wrong_credential_is_named_without_its_password(
-    registry: Registry, resolve: Resolve, login: str
+    registry: FakeRegistry, resolve: Resolve, login: str
 ) -> None:
     registry.login = login
     registry.push("example/app/web", "1.0.0")
@@ -211,7 +159,9 @@ def test_a_wrong_credential_is_named_without_its_password(
     assert "wrong-one" not in str(error.value)
 
 
-def test_no_credential_where_one_is_needed_says_so(registry: Registry, resolve: Resolve) -> None:
+def test_no_credential_where_one_is_needed_says_so(
+    registry: FakeRegistry, resolve: Resolve
+) -> None:
     registry.login = "basic"
     with pytest.raises(ImageError, match=r"to no credential .*it wants a login"):
         resolve(WEB)
@@ -225,7 +175,7 @@ def test_a_missing_image_says_what_to_do(resolve: Resolve) -> None:
 
 
 def test_images_pushed_at_different_times_are_not_mixed(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     for name, version in (("web", "1.1.0"), ("api", "1.0.0")):
         registry.push(f"example/app/{name}", "staging", **{images.VERSION_LABEL: version})
@@ -233,21 +183,21 @@ def test_images_pushed_at_different_times_are_not_mixed(
         resolve({name: f"${{IMAGES}}/{name}:${{VERSION}}" for name in ("web", "api")}, "staging")
 
 
-def test_a_passing_fault_is_tried_again(registry: Registry, resolve: Resolve) -> None:
+def test_a_passing_fault_is_tried_again(registry: FakeRegistry, resolve: Resolve) -> None:
     registry.push("example/app/web", "1.0.0")
     registry.answers = [httpx.Response(503), httpx.ConnectTimeout("slow")]
     assert resolve(WEB)["images"]["web"]
 
 
 def test_a_registry_that_is_away_is_named_with_the_remedy(
-    registry: Registry, resolve: Resolve
+    registry: FakeRegistry, resolve: Resolve
 ) -> None:
     registry.answers = [httpx.ConnectError("refused")] * 3
     with pytest.raises(ImageError, match=r"ghcr.io cannot be reached \(refused\)"):
         resolve(WEB)
 
 
-def test_a_registry_that_stays_broken_is_given_up(registry: Registry, resolve: Resolve) -> None:
+def test_a_registry_that_stays_broken_is_given_up(registry: FakeRegistry, resolve: Resolve) -> None:
     registry.answers = [httpx.Response(500) for _ in range(3)]
     with pytest.raises(ImageError, match="answered 500"):
         resolve(WEB)
