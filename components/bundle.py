@@ -48,6 +48,8 @@ class Release:
     """Registry and path of the team's images, as ghcr.io/example/app; variable IMAGES."""
     revision: str = ""
     """Git commit, when the image says it."""
+    layers: Mapping[str, int] = field(default_factory=dict)
+    """What the images consist of, each layer once: digest → bytes as they are sent."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
     """The bundle `Deployment` hands over. Raises ComposeError naming every mistake.
 
     Keys: id (hash of the rest), version, revision, url, hostname, files (name → text),
-    environment, images (service → reference), jobs (in the order they run), data (folders
-    under /data), doubled (services of which the next version starts beside this one), targets
-    (service, port, path of each health check), and two deadlines.
+    environment, images (service → reference), layers (digest → bytes to send), jobs (in the
+    order they run), data (folders under /data), doubled (services of which the next version
+    starts beside this one), targets (service, port, path of each health check), and two deadlines.
     """
     url = f"https://{public.hostname}"
     environment = {
@@ -161,6 +163,7 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
         "files": files,
         "environment": environment,
         "images": {name: release.images[name] for name in sorted(services)},
+        "layers": dict(sorted(release.layers.items())),
         "jobs": jobs,
         "data": rules.data_volumes(release.compose),
         "doubled": doubled,

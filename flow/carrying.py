@@ -64,7 +64,7 @@ def carry(
                     named = [Reference.parse(each) for each in image.references]
                     registry = Registry(http, _source(named[0], version, source), _credentials())
                     try:
-                        registry.look(with_labels=False)
+                        registry.digest()
                     except NoImageError:
                         break
                     found[image.service] = (registry, named)

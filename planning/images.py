@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final, TypedDict
+from typing import Any, Final, NotRequired, TypedDict
 
 import httpx
 
 from components import compose as rules
-from registry.client import Credentials, ImageError, NoImageError, Opened, Reference, Registry
+from registry.client import (
+    Credentials,
+    ImageError,
+    NoImageError,
+    Opened,
+    Reference,
+    Registry,
+    Sight,
+)
 
 VERSION_LABEL: Final = "org.opencontainers.image.version"
 REVISION_LABEL: Final = "org.opencontainers.image.revision"
@@ -23,6 +31,8 @@ class Pins(TypedDict):
     """Git commit by the images' label; empty when no image says it."""
     images: dict[str, str]
     """Service → `name@sha256:…`."""
+    layers: NotRequired[dict[str, int]]
+    """What they consist of, each layer once: digest → bytes as they are sent."""
 
 
 def resolve(
@@ -47,7 +57,7 @@ def resolve(
     home = Reference.parse(prefix).registry if "/" in prefix else ""
     own: dict[str, tuple[str, str]] = {}
     images: dict[str, str] = {}
-    known: dict[str, tuple[str, Mapping[str, str]]] = {}
+    known: dict[str, Sight] = {}
     with Opened(client) as http:
         for service, definition in sorted(rules.services_of(compose).items()):
             written = str(definition.get("image"))
@@ -60,16 +70,22 @@ def resolve(
             key = f"{reference.registry}/{reference.repository}:{reference.tag}@{reference.digest}"
             if key not in known:
                 given = credentials if reference.registry == home else None
-                is_own = "VERSION" in written
-                known[key] = Registry(http, reference, given).look(with_labels=is_own)
-            digest, labels = known[key]
-            images[service] = f"{reference.name}@{digest}"
+                is_written = reference.digest is not None and not digest
+                known[key] = (
+                    # Somebody else's, whose bytes are said: nothing has to be asked.
+                    Sight(str(reference.digest), {}, {})
+                    if is_written and "VERSION" not in written
+                    else Registry(http, reference, given).look()
+                )
+            images[service] = f"{reference.name}@{known[key].digest}"
             if "VERSION" in written:
+                labels = known[key].labels
                 own[service] = (labels.get(VERSION_LABEL, ""), labels.get(REVISION_LABEL, ""))
     return Pins(
         version=_agreed(own, 0, "version") or version,
         revision=_agreed(own, 1, "commit"),
         images=images,
+        layers={name: size for each in known.values() for name, size in each.layers.items()},
     )
 
 

@@ -215,6 +215,7 @@ def arguments(
             images=kept.images,
             prefix=kept.prefix,
             revision=kept.revision,
+            layers=kept.layers,
         ),
         environment={"STAGE": settings.stage, **settings.environment},
         secrets=pulumi.Output.secret(

@@ -1,7 +1,7 @@
 """Which release an `up` deploys, and how a stack keeps it from one run to the next."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pulumi
@@ -27,6 +27,8 @@ class Kept:
     prefix: str
     compose: str
     """The Compose file's text."""
+    layers: dict[str, int] = field(default_factory=dict)
+    """What its images consist of, each layer once: digest → bytes as they are sent."""
 
     @classmethod
     def of(cls, output: Mapping[str, Any] | None) -> "Kept | None":

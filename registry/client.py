@@ -79,6 +79,16 @@ class Reference:
         return cls(registry, repository, tag, found["digest"], name)
 
 
+@dataclass(frozen=True)
+class Sight:
+    """An image at its registry."""
+
+    digest: str
+    labels: Mapping[str, str]
+    layers: Mapping[str, int]
+    """Digest of a layer once it is unpacked, as Docker lists it → its bytes as they are sent."""
+
+
 class Opened:
     """The given client left open, or one of our own that is closed."""
 
@@ -125,21 +135,29 @@ class Registry:
         self._base = f"{scheme}://{host}/v2/{image.repository}"
         self._authorization: str | None = None
 
-    def look(self, with_labels: bool) -> tuple[str, Mapping[str, str]]:
-        """Digest of the tag, and the image's labels where they are wanted."""
-        if self._image.digest and not with_labels:
-            return self._image.digest, {}
+    def digest(self) -> str:
+        """What the tag stands for now. Raises NoImageError, ImageError."""
+        if self._image.digest:
+            return self._image.digest
+        return _digest(self._get(f"/manifests/{self._image.tag}").content)
+
+    def look(self) -> Sight:
+        """What the tag stands for now, and what it consists of. Raises NoImageError, ImageError."""
         answer = self._get(f"/manifests/{self._image.digest or self._image.tag}")
-        digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
-        if not with_labels:
-            return digest, {}
         manifest = answer.json()
         if "manifests" in manifest:
             chosen = _for_servers(manifest["manifests"])
             manifest = self._get(f"/manifests/{chosen}").json() if chosen else {}
         config = (manifest.get("config") or {}).get("digest")
         loaded = self._get(f"/blobs/{config}").json() if config else {}
-        return digest, (loaded.get("config") or {}).get("Labels") or {}
+        unpacked = (loaded.get("rootfs") or {}).get("diff_ids") or []
+        packed = [int(each.get("size") or 0) for each in manifest.get("layers") or []]
+        return Sight(
+            digest=self._image.digest or _digest(answer.content),
+            labels=(loaded.get("config") or {}).get("Labels") or {},
+            # Of another number the two do not belong together: better none than wrong ones.
+            layers=dict(zip(unpacked, packed, strict=True)) if len(unpacked) == len(packed) else {},
+        )
 
     def tag(self, tag: str) -> str:
         """Give what the reference names another tag, to the byte; its digest."""
@@ -150,7 +168,7 @@ class Registry:
             found.content,
             {"Content-Type": found.headers.get("content-type", _MANIFESTS[1])},
         )
-        return f"sha256:{hashlib.sha256(found.content).hexdigest()}"
+        return _digest(found.content)
 
     def _get(self, path: str) -> httpx.Response:
         return self._done(
@@ -235,6 +253,10 @@ class Registry:
             f"the registry {self._image.registry} does not give out {self._image.name} to {whose} "
             f"({why}); correct registryUsername and registryPassword in the settings"
         )
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _for_servers(manifests: list[Mapping[str, Any]]) -> str | None:

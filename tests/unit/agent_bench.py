@@ -32,6 +32,8 @@ class FakeCommands(Commands):
     configured: dict[str, Any] = field(default_factory=dict)
     """Services as `docker compose config` shows them."""
     dumped: str = "dumped"
+    local_layers: list[str] = field(default_factory=list)
+    """Layers of each image that is there, as Docker lists them."""
     killed: list[str] = field(default_factory=list)
     """Names of containers that memory was the end of while a release came up."""
     ran: list[str] = field(default_factory=list)
@@ -59,6 +61,10 @@ class FakeCommands(Commands):
             return Ended(
                 0, tuple(json.dumps(self._in_slot(each, line)) for each in self.containers)
             )
+        if line.startswith("docker image ls"):
+            return Ended(0, ("sha256:1",))
+        if ".RootFS.Layers" in line:
+            return Ended(0, tuple(self.local_layers))
         if line.startswith("docker ps "):
             return Ended(0, tuple(self.all_containers))
         if " config --format json" in line:

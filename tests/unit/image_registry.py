@@ -24,15 +24,22 @@ class FakeRegistry:
         self.blobs: dict[str, bytes] = {}
         self.tags: dict[tuple[str, str], bytes] = {}
         self.asked: list[httpx.Request] = []
+        self.layers = {"sha256:base": 1000, "sha256:top": 20}
         self.login = ""
         self.may_push = False
         self.types: dict[tuple[str, str], str] = {}
         self.answers: list[httpx.Response | Exception] = []
 
     def push(self, repository: str, tag: str, **labels: str) -> str:
-        config = json.dumps({"config": {"Labels": labels or None}}).encode()
+        config = json.dumps(
+            {"config": {"Labels": labels or None}, "rootfs": {"diff_ids": list(self.layers)}}
+        ).encode()
         self.blobs[digest_of(config)] = config
-        manifest = json.dumps({"mediaType": MANIFEST, "config": {"digest": digest_of(config)}})
+        manifest = json.dumps({
+            "mediaType": MANIFEST,
+            "config": {"digest": digest_of(config)},
+            "layers": [{"digest": "sent", "size": size} for size in self.layers.values()],
+        })  # fmt: skip
         self.tags[repository, tag] = manifest.encode()
         self.tags[repository, digest_of(manifest.encode())] = manifest.encode()
         return digest_of(manifest.encode())

@@ -202,6 +202,22 @@ def test_a_full_disk_is_refused_before_anything_changes(
     assert bench.commands.ran == []
 
 
+@pytest.mark.parametrize(("here", "fits"), [(["[]"], False), (['["sha256:big"]'], True)])
+def test_a_release_that_would_fill_the_disk_is_refused_and_what_is_there_counts_not(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, here: list[str], fits: bool
+) -> None:
+    usage = shutil.disk_usage(bench.machine.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=3 * 1024**3))
+    bench.commands.local_layers = here
+    asked = request(layers={"sha256:big": 1024**3, "sha256:small": 1024})
+    if fits:
+        assert bench.deploy(asked)["changed"] is True
+        return
+    with pytest.raises(DeployError, match="3072 MiB are free .* needs 5120; nothing was changed"):
+        bench.deploy(asked)
+    assert bench.commands.steps() == []
+
+
 def test_a_missing_data_volume_stops_a_deploy(bench: Bench) -> None:
     facts = bench.machine.root / "etc/deployment-flow/server.conf"
     facts.parent.mkdir(parents=True)

@@ -51,7 +51,16 @@ def test_a_tag_becomes_the_digest_of_what_it_names_now(
         "version": "1.0.0",
         "revision": "",
         "images": {"web": f"ghcr.io/example/app/web@{digest}"},
+        "layers": registry.layers,
     }
+
+
+def test_a_layer_that_images_share_counts_once(registry: FakeRegistry, resolve: Resolve) -> None:
+    registry.push("example/app/web", "1.0.0")
+    registry.layers = {"sha256:base": 1000, "sha256:api": 7}
+    registry.push("example/app/api", "1.0.0")
+    pins = resolve({**WEB, "api": "${IMAGES}/api:${VERSION}"})
+    assert pins["layers"] == {"sha256:base": 1000, "sha256:top": 20, "sha256:api": 7}
 
 
 def test_a_branchs_newest_image_says_its_version_and_commit(

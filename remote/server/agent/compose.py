@@ -111,6 +111,16 @@ class Compose:
             environment=self._environment(),
         )
 
+    def layers(self) -> set[str]:
+        """Digests of every layer, unpacked, that is on this server."""
+        images = sorted(set(self.docker("image", "ls", "--quiet", "--no-trunc").lines))
+        if not images:
+            return set()
+        listed = self.docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", *images)
+        return {
+            layer for line in listed.lines if line.startswith("[") for layer in json.loads(line)
+        }
+
     def services(self, release: Release, services: Sequence[str]) -> list[str]:
         """Services as they are called in the release's slot."""
         doubled = release.doubled

@@ -22,7 +22,9 @@ from .slots import SLOTS, compose_in, other
 from .switching import Connections, Switch, connections
 
 MINIMUM_FREE = 1024**3
-"""Bytes that must be free before anything is pulled."""
+"""Bytes that must stay free whatever is pulled."""
+UNPACKED = 4
+"""An image's layers take this many times what is sent of them, while they are unpacked."""
 PULL_SECONDS = 900
 PULL_TRIES = 3
 
@@ -53,7 +55,7 @@ class Deployer:
     def deploy(self, request: Mapping[str, Any]) -> dict[str, object]:
         """Deploy a checked request; the result's fields, or DeployError after going back."""
         bundle = request["bundle"]
-        self._check_space()
+        self._check_space(bundle.get("layers") or {})
         self._check_volume(bundle["data"])
         if registry := request.get("registry"):
             self.compose.remember_credential(registry)
@@ -89,12 +91,16 @@ class Deployer:
                 self.compose.explain(release) or ended.last(), "look at `flow logs` of this stage"
             )
 
-    def _check_space(self) -> None:
+    def _check_space(self, layers: Mapping[str, int]) -> None:
         path = self._machine.docker_root
         free = shutil.disk_usage(path if path.exists() else self._machine.state).free
-        if free < MINIMUM_FREE:
+        here = self.compose.layers() if layers else set()
+        missing = sum(int(size) for name, size in layers.items() if name not in here)
+        needed = MINIMUM_FREE + missing * UNPACKED
+        if free < needed:
             raise DeployError(
-                f"only {free // 1024**2} MiB are free on the server's disk; nothing was changed",
+                f"only {free // 1024**2} MiB are free on the server's disk, and this release needs "
+                f"{needed // 1024**2}; nothing was changed",
                 "free space there (`docker system df` shows what takes it) or take a larger "
                 "serverType",
             )
