@@ -213,7 +213,7 @@ def test_a_release_that_would_fill_the_disk_is_refused_and_what_is_there_counts_
     if fits:
         assert bench.deploy(asked)["changed"] is True
         return
-    with pytest.raises(DeployError, match="3072 MiB are free .* needs 5120; nothing was changed"):
+    with pytest.raises(DeployError, match=r"3072 MiB are free .* needs 5120; nothing was changed"):
         bench.deploy(asked)
     assert bench.commands.steps() == []
 
