@@ -4,7 +4,7 @@ Both give the same attributes, so nothing after this asks which of the two it is
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -67,6 +67,8 @@ class ServerArgs(TypedDict):
     """Hetzner and the engine refuse to delete the server, the volume and the addresses."""
     clean_shutdown: bool
     """A server is shut down before it is deleted."""
+    adopt_kept: NotRequired[Mapping[str, str]]
+    """Hetzner's ids of what outlives servers and the state does not know: ipv4, ipv6, volume."""
     adopt_server: NotRequired[str | None]
     """Hetzner's id of this stack's own server that the state does not know."""
     adopt_attachment: NotRequired[str | None]
@@ -166,10 +168,15 @@ class Server(pulumi.ComponentResource):
     def _make(self, args: ServerArgs) -> None:
         host_key = KeyPair(f"{self._name}-host-key", parent=self)
         maintenance_key = KeyPair(f"{self._name}-maintenance-key", parent=self)
-        # Names are unique at Hetzner: the old one has to go before a new one can be made.
-        kept = pulumi.ResourceOptions(
-            parent=self, protect=args["protects_data"], delete_before_replace=True
-        )
+
+        def kept(kind: str) -> pulumi.ResourceOptions:
+            return pulumi.ResourceOptions(
+                parent=self,
+                protect=args["protects_data"],
+                # Names are unique at Hetzner: the old one has to go before a new one can be made.
+                delete_before_replace=True,
+                import_=args.get("adopt_kept", {}).get(kind),
+            )
 
         addresses = {
             kind: hcloud.PrimaryIp(
@@ -180,11 +187,11 @@ class Server(pulumi.ComponentResource):
                 auto_delete=False,
                 delete_protection=args["protects_server"],
                 labels=args["labels"],
-                opts=kept,
+                opts=kept(kind),
             )
             for kind in ("ipv4", "ipv6")
         }
-        volume = self._volume(args, kept)
+        volume = self._volume(args, kept("volume"))
         server = self._server(args, addresses, volume, host_key, maintenance_key)
 
         self.ipv4 = addresses["ipv4"].ip_address.apply(str)

@@ -3,6 +3,7 @@
 Only for a stack whose state holds no server; one that does asks nothing.
 """
 
+import datetime
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Any, Final, TypeVar
 import pulumi
 
 TIMEOUT_SECONDS: Final = 10  # the client tries five times
+YOUNG_SECONDS: Final = 3600
+"""A volume that was made longer ago may have been mounted since."""
 
 
 class CloudError(pulumi.RunError):
@@ -63,6 +66,72 @@ def orphan(*, token: str, endpoint: str, name: str, addresses: Collection[str]) 
     if not _addresses(found) & set(addresses):
         return None
     return Orphan(id=str(found.id), location=str(found.location.name))
+
+
+def lasting(
+    *,
+    token: str,
+    endpoint: str,
+    name: str,
+    labels: Mapping[str, str],
+    location: str,
+    kinds: Collection[str],
+) -> dict[str, str]:
+    """Ids of a stack's own addresses and volume among `kinds` (ipv4, ipv6, volume).
+
+    Those that carry the stack's name and labels and nothing uses: what does use one is the proof
+    that another state has it. One that is elsewhere than `location` is left alone: there is no way
+    to take it there. Raises CloudError as `place` does.
+    """
+
+    def look(client: Any) -> dict[str, str]:
+        found = {}
+        for kind in sorted(kinds):
+            if kind == "volume":
+                each = client.volumes.get_by_name(f"{name}-data")
+                is_free = each is not None and each.server is None
+            else:
+                each = client.primary_ips.get_by_name(f"{name}-{kind}")
+                is_free = each is not None and each.assignee_id is None
+            if is_free and each.location.name == location and each.labels == dict(labels):
+                found[kind] = str(each.id)
+        return found
+
+    return _ask(token, endpoint, look)
+
+
+def delete_left_over(*, token: str, endpoint: str, kind: str, wanted: Mapping[str, Any]) -> bool:
+    """Delete what an `up` made that was cut short, so that it can be made anew; whether it was.
+
+    Of this stack by its labels, in use by nothing, and not protected; a volume only where it is
+    too young to hold anything. Raises CloudError.
+
+    kind    Firewall, PrimaryIp, SshKey or Volume
+    wanted  its name and labels
+    """
+
+    def delete(client: Any) -> bool:
+        every = {
+            "Firewall": client.firewalls,
+            "PrimaryIp": client.primary_ips,
+            "SshKey": client.ssh_keys,
+            "Volume": client.volumes,
+        }[kind]
+        found = every.get_by_name(wanted["name"])
+        if found is None or _lasting(found.labels) != _lasting(wanted.get("labels")):
+            return False
+        # Each kind has one of these, or none.
+        users = ("applied_to", "assignee_id", "server")
+        if any(getattr(found, each, None) for each in users):
+            return False
+        if (getattr(found, "protection", None) or {}).get("delete"):
+            return False
+        if kind == "Volume" and _age(found.created) > YOUNG_SECONDS:
+            return False
+        every.delete(found)
+        return True
+
+    return _ask(token, endpoint, delete)
 
 
 def delete_unfinished(
@@ -153,6 +222,10 @@ def _lasting(labels: Mapping[str, str] | None) -> dict[str, str]:
 def _addresses(server: Any) -> set[str]:
     public = server.public_net
     return {str(each.id) for each in (public.primary_ipv4, public.primary_ipv6) if each}
+
+
+def _age(created: datetime.datetime) -> float:
+    return (datetime.datetime.now(datetime.UTC) - created).total_seconds()
 
 
 _Answer = TypeVar("_Answer")

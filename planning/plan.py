@@ -5,7 +5,7 @@ a lost one is there) is asked here; the rest is pure.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from components import bundle, guard, labels, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
-from planning import cloud, github
+from planning import cloud, github, lasting
 from planning.record import Record, Recorded
 from planning.releases import Kept, Unreleasable
 from remote import shipment
@@ -42,6 +42,8 @@ class Place:
     """Id of this stack's own server where its state lost it."""
     adopt_attachment: str | None = None
     """Id of the data volume where it is attached, but the state lost that."""
+    adopt_kept: Mapping[str, str] = field(default_factory=dict)
+    """Ids of a stage's addresses and data volume (ipv4, ipv6, volume) that its state lost."""
     moves: bool = False
     """What a first `up` left elsewhere, half made, is given up for this."""
 
@@ -53,6 +55,12 @@ def place(settings: Settings, last: Record) -> Place:
     """
     if settings.given_host is not None:
         return Place(GIVEN)
+    found = _place(settings, last)
+    lost = lasting.lost(settings, last, found.location)
+    return replace(found, adopt_kept=lost) if lost else found
+
+
+def _place(settings: Settings, last: Record) -> Place:
     server, addresses = last.find("Server"), last.find("PrimaryIp")
     volumes = last.find("Volume")
     token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
@@ -320,6 +328,7 @@ def _server(
         protects_server=protects_server,
         # The provider shuts down first and asks afterwards: a protected server would be off.
         clean_shutdown=settings.holds_data and not protects_server,
+        adopt_kept=where.adopt_kept,
         adopt_server=where.adopt,
         adopt_attachment=where.adopt_attachment,
         given_host=None

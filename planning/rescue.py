@@ -109,13 +109,19 @@ def lost(failure: Failure) -> bool:
     return made and (too_late or any(sign in said for sign in _UNANSWERED))
 
 
-def left_over(failure: Failure) -> bool:
-    """Whether a record set may be there that an earlier `up` gave up, unknown to the state; pure.
+def left_over(failure: Failure, *, holds_data: bool) -> bool:
+    """Whether an earlier `up` that was cut short may have left one the state does not know; pure.
 
-    One try: what stays after that is somebody else's.
+    A stage's addresses and volume are not made anew but taken back (plan.place). One try: what
+    stays after that is somebody else's.
     """
-    made = (failure.kind, failure.operation) == ("ZoneRrset", "create")
-    return made and "(uniqueness_error)" in failure.errors[0] and len(failure.errors) == 1
+    anew = {"Firewall", "SshKey", "ZoneRrset", *([] if holds_data else ["PrimaryIp", "Volume"])}
+    return (
+        failure.kind in anew
+        and failure.operation == "create"
+        and "(uniqueness_error)" in failure.errors[0]
+        and len(failure.errors) == 1
+    )
 
 
 def overdue(what: str, stage: Stage) -> str:
@@ -252,7 +258,15 @@ async def _repair(settings: Settings, failure: Failure, inputs: Mapping[str, Any
             if deleted:
                 pulumi.log.warn("Hetzner made the server, but its answer was lost: made again")
                 return True
-        if left_over(failure):
+        if left_over(failure, holds_data=settings.holds_data):
+            if failure.kind != "ZoneRrset":
+                return await asyncio.to_thread(
+                    cloud.delete_left_over,
+                    token=token,
+                    endpoint=endpoint,
+                    kind=failure.kind,
+                    wanted=inputs,
+                )
             return await asyncio.to_thread(
                 cloud.delete_unfinished_records,
                 token=token,

@@ -66,6 +66,7 @@ def sold(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     )
     monkeypatch.setattr(cloud, "orphan", lambda **_: None)
     monkeypatch.setattr(cloud, "attached_to", lambda **_: None)
+    monkeypatch.setattr(cloud, "lasting", lambda **_: {})
     return locations
 
 

@@ -23,6 +23,7 @@ GIVEN: Mapping[str, Any] = {
 @pytest.fixture(autouse=True)
 def hetzner_sells_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud, "place", lambda **wanted: wanted["locations"][0])
+    monkeypatch.setattr(cloud, "lasting", lambda **_: {})
 
 
 @pytest.fixture(autouse=True)

@@ -98,20 +98,28 @@ def test_a_record_set_that_was_given_up_names_the_next_command() -> None:
     assert "destroy" not in text
 
 
+TAKEN = "it exists (uniqueness_error)"
+
+
 @pytest.mark.parametrize(
-    ("failure", "left"),
+    ("failure", "of_a_stage", "of_a_demo"),
     [
-        (failed("it exists (uniqueness_error)", "ZoneRrset"), True),
-        (failed("it exists (uniqueness_error)", "ZoneRrset", "update"), False),
-        (failed("it exists (uniqueness_error)", "Volume"), False),
-        (failed("no (forbidden)", "ZoneRrset"), False),
-        (Failure("ZoneRrset", "create", ["it exists (uniqueness_error)"] * 2), False),
+        (failed(TAKEN, "ZoneRrset"), True, True),
+        (failed(TAKEN, "Firewall"), True, True),
+        (failed(TAKEN, "SshKey"), True, True),
+        (failed(TAKEN, "ZoneRrset", "update"), False, False),
+        # A stage's are taken back, never made anew.
+        (failed(TAKEN, "Volume"), False, True),
+        (failed(TAKEN, "PrimaryIp"), False, True),
+        (failed("no (forbidden)", "ZoneRrset"), False, False),
+        (Failure("ZoneRrset", "create", [TAKEN] * 2), False, False),
     ],
 )
-def test_a_record_set_may_be_left_over_where_its_name_is_taken(
-    failure: Failure, left: bool
+def test_what_is_not_worth_keeping_is_made_anew_where_its_name_is_taken(
+    failure: Failure, of_a_stage: bool, of_a_demo: bool
 ) -> None:
-    assert rescue.left_over(failure) is left
+    assert rescue.left_over(failure, holds_data=True) is of_a_stage
+    assert rescue.left_over(failure, holds_data=False) is of_a_demo
 
 
 LABELS = {"stack": "staging", "expires": "1"}
