@@ -1,4 +1,4 @@
-"""This machine's clock."""
+"""This machine's clock, and how long something took."""
 
 from __future__ import annotations
 
@@ -15,3 +15,11 @@ def now() -> float:
     the clock of those who act in it, too.
     """
     return time.time() + float(os.environ.get(AHEAD) or 0)
+
+
+def span(seconds: float) -> str:
+    """A duration in one unit: 12 s, 40 min, 5 h, 3 d."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from flow import clock
+
 _HOLDER = re.compile(
     r"^\s*(?P<where>\S+): created by (?P<user>\S*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) "
     r"at (?P<since>\S+)\s*$",
@@ -83,9 +85,22 @@ def is_dead(holder: Holder) -> bool:
 
 
 def told(stack: str, found: list[Holder]) -> str:
-    """Who is at work, as one sentence."""
-    who = ", ".join(str(each) for each in found) or "somebody"
+    """Who is at work, as one sentence: holder, machine, for how long, and with which command."""
+    now = time.time()
+    who = ", ".join(described(each, now) for each in found) or "somebody"
     return f"another update of {stack} is running: {who}"
+
+
+def described(holder: Holder, now: float) -> str:
+    """A holder with what can be seen of it from here; a lock says neither age nor command."""
+    since = _seconds(holder.since)
+    age = "" if since is None else f", for {clock.span(now - since)}"
+    if not is_here(holder):
+        return f"{holder}{age}, on another machine than this"
+    if is_dead(holder):
+        return f"{holder}{age}, which has died"
+    command = _command(holder.pid)
+    return f"{holder}{age}" + (f": {command}" if command else "")
 
 
 @contextmanager
@@ -105,6 +120,23 @@ def breaking(found: list[Holder]) -> Iterator[list[Holder]]:
         yield left
         file.seek(0, os.SEEK_END)
         file.writelines(f"{each.where}\n" for each in left)
+
+
+def _command(pid: int) -> str:
+    """What a process of this machine was started with; empty where that cannot be seen.
+
+    The engine takes no secret as an argument; what follows a `config` all the same is left out.
+    """
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+    except (OSError, ValueError):
+        return ""
+    shown = [Path(words[0]).name, *words[1:]]
+    for at, word in enumerate(shown):
+        if word in ("config", "-c", "--config"):
+            shown = [*shown[: at + 1], "…"]
+            break
+    return " ".join(shown)[:160]
 
 
 def _seconds(when: str) -> float | None:

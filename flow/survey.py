@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from components import naming
-from flow import health, pricing, state
+from flow import clock, health, pricing, state
 from flow.engine import stop_running
 from flow.errors import FlowError
 from flow.project import Project
@@ -158,19 +158,14 @@ def at_once(work: Callable[[_Given], _Made], given: Sequence[_Given], workers: i
             raise
 
 
+span = clock.span
+
+
 def day(seconds: int | None) -> str:
     """A time as a person reads it: 2031-05-31 09:00."""
     if seconds is None:
         return ""
     return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%d %H:%M}"
-
-
-def span(seconds: float) -> str:
-    """A duration in one unit: 12 s, 40 min, 5 h, 3 d."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _health(found: state.State) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -35,7 +36,7 @@ def unlock(
     for each in unseen:
         if locks.is_here(each):
             raise FlowError(
-                f"{stack} is locked by {each}, which runs on this machine",
+                f"{stack} is locked by {locks.described(each, time.time())}",
                 "wait for it, or stop it with Ctrl-C: it gives its lock back",
                 code=BUSY,
             )

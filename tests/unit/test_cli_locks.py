@@ -49,6 +49,33 @@ def test_the_holder_is_told_by_name_machine_process_and_time() -> None:
     assert found.file == Path("/state/.pulumi/locks/organization/p/dev/a1.json")
 
 
+def test_what_a_lock_does_not_say_is_told_where_it_can_be_seen() -> None:
+    now = time.time()
+    running = subprocess.Popen(["sleep", "60"])
+    try:
+        found = holder(running.pid, since=now - 200)
+        told = locks.described(found, now)
+    finally:
+        running.kill()
+        running.wait()
+    assert f"(pid {running.pid})" in told
+    assert ", for 3 min: " in told
+    assert told.endswith(": sleep 60")
+    assert locks.described(holder(dead_pid()), now).endswith(", which has died")
+    assert "another machine" in locks.described(holder(1, "elsewhere"), now)
+
+
+def test_settings_on_a_command_line_are_not_repeated() -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(60)", "config", "set", "hush-hush"]
+    running = subprocess.Popen(command)
+    try:
+        told = locks.described(holder(running.pid), time.time())
+    finally:
+        running.kill()
+        running.wait()
+    assert "hush-hush" not in told
+
+
 def test_a_running_process_of_this_machine_is_alive() -> None:
     assert not locks.is_dead(holder(os.getpid()))
 
