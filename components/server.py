@@ -64,7 +64,9 @@ class ServerArgs(TypedDict):
     protects_data: bool
     """The engine refuses to delete or replace volume and addresses."""
     protects_server: bool
-    """Hetzner and the engine refuse to delete the server, the volume and the addresses."""
+    """Hetzner and the engine refuse to delete the server."""
+    protects_data_at_hetzner: bool
+    """Hetzner, too, refuses to delete volume and addresses."""
     clean_shutdown: bool
     """A server is shut down before it is deleted."""
     adopt_server: NotRequired[str | None]
@@ -178,7 +180,7 @@ class Server(pulumi.ComponentResource):
                 type=kind,
                 location=args["location"],
                 auto_delete=False,
-                delete_protection=args["protects_server"],
+                delete_protection=args["protects_data_at_hetzner"],
                 labels=args["labels"],
                 opts=kept,
             )
@@ -233,7 +235,7 @@ class Server(pulumi.ComponentResource):
             size=args["volume_size"],
             location=args["location"],
             format="ext4",
-            delete_protection=args["protects_server"],
+            delete_protection=args["protects_data_at_hetzner"],
             labels=args["labels"],
             opts=kept,
         )
