@@ -35,17 +35,20 @@ class Wish:
     """A demo's last day, as 2031-05-31."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """Image name → `sha256:…`: what the version's tags are."""
+    asleep: bool | None = None
+    """Whether a demo sleeps or wakes; None: as its settings say, and so it wakes."""
 
     def settings(self) -> dict[str, Any]:
         """The settings that hold for this run."""
-        wanted = {
+        wanted: dict[str, Any] = {
             "application": None if self.application is None else str(self.application),
             "branch": self.branch,
             "digests": dict(self.digests),
             "until": self.until,
             "version": self.version,
         }
-        return {name: value for name, value in wanted.items() if value}
+        given = {name: value for name, value in wanted.items() if value}
+        return given if self.asleep is None else {**given, "asleep": self.asleep}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,13 @@ import pulumi
 from pydantic import SecretStr
 
 from components import bundle, guard, labels, naming
-from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
+from components.environment import (
+    ApplicationArgs,
+    AsleepArgs,
+    EnvironmentArgs,
+    PublicArgs,
+    render,
+)
 from components.server import ServerArgs
 from planning import cloud, github
 from planning.record import Record, Recorded
@@ -55,6 +61,8 @@ def place(settings: Settings, last: Record) -> Place:
         return Place(GIVEN)
     server, addresses = last.find("Server"), last.find("PrimaryIp")
     volumes = last.find("Volume")
+    if settings.asleep and (server or addresses):
+        return Place(str((*server, *addresses)[0].properties.get("location")))
     token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
     if not server and addresses:
         # The last `up` was cut short while it made the server: it may be there all the same.
@@ -69,7 +77,7 @@ def place(settings: Settings, last: Record) -> Place:
     for each in (*server, *volumes, *addresses) if last.outputs else server:
         where = each.properties.get("location")
         if where in settings.locations:
-            _check_room(settings, token, server, str(where))
+            _check_room(settings, token, last, str(where))
             attachment = _lost_attachment(settings, token, last)
             return Place(str(where), adopt_attachment=attachment)
     # Addresses without a server, of an `up` that never finished: that location had no room, and
@@ -90,9 +98,14 @@ def place(settings: Settings, last: Record) -> Place:
     return Place(found_at, moves=tried is not None and found_at != at)
 
 
-def _check_room(settings: Settings, token: str, server: Sequence[Recorded], location: str) -> None:
-    """Another type is asked for before the server is switched off for it. Raises CloudError."""
-    if server and server[0].properties.get("serverType") != settings.server_type:
+def _check_room(settings: Settings, token: str, last: Record, location: str) -> None:
+    """Another type is asked for before the server is switched off for it. Raises CloudError.
+
+    And one for a demo that wakes.
+    """
+    server = last.find("Server")
+    other = bool(server) and server[0].properties.get("serverType") != settings.server_type
+    if other or (last.outputs.get("asleep") and not server):
         cloud.place(
             token=token,
             endpoint=settings.hcloud_endpoint,
@@ -198,6 +211,7 @@ def arguments(
     *,
     earlier: Sequence[Mapping[str, Any]] = (),
     now: float = 0,
+    asleep: AsleepArgs | None = None,
 ) -> EnvironmentArgs:
     """What the stage's Environment is made of. Raises Unreleasable for a wrong Compose file."""
     public = PublicArgs(
@@ -242,6 +256,7 @@ def arguments(
         software=shipment.fingerprint(),
         boot_deadline=settings.boot_deadline,
         github=at_github,
+        asleep=asleep,
     )
 
 
