@@ -27,20 +27,11 @@ expires = settings.expiry(
     stage, now=now, recorded=last.expires, same_release=release.output() == last.release
 )
 rescue.cover(stage, where.location)
-environment = Environment(
-    stage.stack,
-    plan.arguments(
-        stage,
-        where,
-        release,
-        expires,
-        allowed,
-        at_github,
-        earlier=last.releases,
-        now=now,
-        asleep=sleep.kept(asleep, last.outputs),
-    ),
+arguments = plan.arguments(
+    stage, where, release, expires, allowed, at_github, earlier=last.releases, now=now
 )
+arguments["asleep"] = sleep.kept(asleep, last.outputs)
+environment = Environment(stage.stack, arguments)
 outputs = {
     "url": environment.url,
     "hostname": environment.hostname,

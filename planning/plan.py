@@ -12,13 +12,7 @@ import pulumi
 from pydantic import SecretStr
 
 from components import bundle, guard, labels, naming
-from components.environment import (
-    ApplicationArgs,
-    AsleepArgs,
-    EnvironmentArgs,
-    PublicArgs,
-    render,
-)
+from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
 from planning import cloud, github
 from planning.record import Record, Recorded
@@ -211,7 +205,6 @@ def arguments(
     *,
     earlier: Sequence[Mapping[str, Any]] = (),
     now: float = 0,
-    asleep: AsleepArgs | None = None,
 ) -> EnvironmentArgs:
     """What the stage's Environment is made of. Raises Unreleasable for a wrong Compose file."""
     public = PublicArgs(
@@ -256,7 +249,6 @@ def arguments(
         software=shipment.fingerprint(),
         boot_deadline=settings.boot_deadline,
         github=at_github,
-        asleep=asleep,
     )
 
 
