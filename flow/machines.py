@@ -17,6 +17,7 @@ import requests
 
 from flow.errors import FlowError
 from flow.pricing import HETZNER_API
+from flow.project import Project
 from flow.state import State
 
 TIMEOUT_SECONDS = 10.0
@@ -40,10 +41,11 @@ class Sight:
     """Locations that have room for the server type now."""
 
 
-def of(stack: str, found: State) -> Machines:
-    """The stack's Hetzner project, by its own token, else the environment's. Raises FlowError."""
-    token = found.provider.get("token") or os.environ.get("HCLOUD_TOKEN")
-    endpoint = found.provider.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT") or ""
+def of(project: Project, stack: str) -> Machines:
+    """The stack's Hetzner project by the token that an `up` of it would use. Raises FlowError."""
+    own = project.stacks.settings(stack)
+    token = own.get("hcloud:token") or os.environ.get("HCLOUD_TOKEN")
+    endpoint = own.get("hcloud:endpoint") or os.environ.get("HCLOUD_ENDPOINT") or ""
     if not token:
         raise FlowError(
             f"there is no Hetzner token for {stack}. Nothing was changed",

@@ -31,8 +31,9 @@ def prospect(
     with stages.stage(f"{stack}: its state, and what of it is at Hetzner") as stage:
         found = state.parse(project.stacks.state(stack))
         rebuild_plan.check_release(stack, found)
+        deploying.check_idle(project, stack)
         wanted = rebuild_plan.Settings.of(project.settings(stack))
-        sight = machines.of(stack, found).look(found, wanted.server_type)
+        sight = machines.of(project, stack).look(found, wanted.server_type)
         plan = rebuild_plan.make(stack, found, sight, wanted, lose_data=lose_data, anew=anew)
         stage.result = f"server: {sight.server or 'gone'}"
     with stages.stage(f"{stack}: what the engine would do") as stage:
@@ -56,7 +57,7 @@ def rebuild(project: Project, ahead: Prospect, stages: Stages) -> dict[str, Any]
         if step.name not in ("let go", "hold"):
             down = down or time.monotonic()
         with stages.stage(f"{plan.stack}: {step.text}") as stage:
-            _take(project, plan, step.name, before, stage)
+            _take(project, plan, step.name, stage)
         if step.name in ("replace", "make", "finish"):
             up = time.monotonic()
     with stages.stage(f"{plan.stack}: what is there now") as stage:
@@ -78,10 +79,10 @@ def rebuild(project: Project, ahead: Prospect, stages: Stages) -> dict[str, Any]
     }
 
 
-def _take(project: Project, plan: Plan, name: Name, before: state.State, stage: Stage) -> None:
+def _take(project: Project, plan: Plan, name: Name, stage: Stage) -> None:
     stacks, stack = project.stacks, plan.stack
     if name == "stop":
-        stage.result = machines.of(stack, before).shut_down(plan.server, stage.note)
+        stage.result = machines.of(project, stack).shut_down(plan.server, stage.note)
         return
     if name == "forget":
         # All it holds was looked for by its id: the token is the right one.

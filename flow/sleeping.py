@@ -62,7 +62,8 @@ def sleep(
             stage.result = "asleep already"
             return {**told, "seconds": round(time.monotonic() - began, 1)}
         check(stack, found)
-        at = machines.of(stack, found)
+        deploying.check_idle(project, stack)
+        at = machines.of(project, stack)
         status = at.look(found, str(servers[0]["serverType"]) if servers else "").server
         # The program's own checks, before anything is stopped.
         project.stacks.preview(stack, stage.note, settings={"asleep": True})

@@ -10,7 +10,7 @@ import pytest
 from hcloud.server_types import ServerType
 from typer.testing import CliRunner
 
-from flow import app, machines, rebuild_plan, rebuilding, state
+from flow import app, locks, machines, rebuild_plan, rebuilding, state
 from flow.errors import FlowError
 from flow.machines import Machines, Sight
 from flow.rebuild_plan import Settings
@@ -241,10 +241,14 @@ class FakeStacks:
 
     exported: Any
     did: list[Any] = field(default_factory=list)
+    busy: list[locks.Holder] = field(default_factory=list)
     failing: str = ""
 
     def state(self, _: str) -> Any:
         return self.exported
+
+    def holders(self, _: str) -> list[locks.Holder]:
+        return self.busy
 
     def preview(self, *_: Any, **more: Any) -> Result:
         self.did.append(("preview", more))
@@ -319,6 +323,14 @@ def test_what_is_another_afterwards_is_an_error(prod: FakeProject) -> None:
         prod.stacks.exported["resources"][3]["id"] = "77"
         with pytest.raises(FlowError, match=r"volume and addresses: .*43.* → .*77"):
             rebuilding.rebuild(prod, ahead, stages)  # type: ignore[arg-type]
+
+
+def test_what_is_being_deployed_is_not_stopped_under_it(prod: FakeProject) -> None:
+    prod.stacks.busy = [locks.Holder("s3://x", "ada", "elsewhere", 7, "2031-05-31T09:00:00Z")]
+    with Stages() as stages, pytest.raises(FlowError, match="Nothing was changed") as refused:
+        rebuilding.prospect(prod, "prod", stages)  # type: ignore[arg-type]
+    assert refused.value.code == 3
+    assert prod.stacks.did == []
 
 
 @contextmanager

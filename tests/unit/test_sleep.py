@@ -7,7 +7,7 @@ import pulumi
 import pytest
 from rich.console import Console
 
-from flow import demos, machines, pricing, reaping, saving, server, sleeping, state, survey
+from flow import demos, locks, machines, pricing, reaping, saving, server, sleeping, state, survey
 from flow.commands.status import table
 from flow.errors import FlowError
 from flow.machines import Sight
@@ -132,12 +132,16 @@ class FakeStacks:
         self.left = left
         self.did: list[Any] = []
         self.tags: dict[str, str] = {}
+        self.busy: list[locks.Holder] = []
 
     def names(self) -> list[str]:
         return [DEMO]
 
     def state(self, *_: Any, **__: Any) -> Any:
         return self.left
+
+    def holders(self, _: str) -> list[locks.Holder]:
+        return self.busy
 
     def preview(self, *_: Any, settings: Any) -> Result:
         self.did.append(("preview", settings))
@@ -231,6 +235,15 @@ def test_one_that_was_stopped_half_way_goes_on_and_keeps_its_dump(asked: dict[st
     assert asked["did"] == []
     found = state.parse(project.stacks.left)
     assert sleeping.dump_of(cast(Project, project), DEMO, found) == sleeping.Dump("dumps/x.age")
+
+
+def test_a_demo_that_is_being_deployed_is_not_stopped_under_it(asked: dict[str, Any]) -> None:
+    project = FakeProject(exported(DEMO))
+    project.stacks.busy = [locks.Holder("s3://x", "ada", "elsewhere", 7, "2031-05-31T09:00:00Z")]
+    with pytest.raises(FlowError, match="Nothing was changed") as refused:
+        sleep(project)
+    assert refused.value.code == 3
+    assert (project.stacks.did, asked["did"]) == ([], [])
 
 
 def test_a_dump_that_fails_leaves_the_demo_awake(asked: dict[str, Any]) -> None:
