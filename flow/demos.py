@@ -74,7 +74,7 @@ def extend(project: Project, branch: str, until: str, stages: Stages) -> deployi
     if found.empty:
         raise FlowError(f"{stack} is not deployed", f"flow demo up {branch} --until {until}")
     # An `up` would wake it.
-    asleep = True if found.outputs.get("asleep") else None
+    asleep = True if found.asleep else None
     return deploying.deploy(project, deploying.Wish(stack, until=until, asleep=asleep), stages)
 
 
@@ -103,7 +103,7 @@ def end(
     if known is not None:
         saved = known.place
     elif dumps.wanted and not found.empty:
-        if found.outputs.get("asleep") and not found.find("Server"):
+        if found.asleep:
             raise FlowError(
                 f"{stack} is asleep, and its data was not saved when it fell asleep: its volume "
                 "alone has it",

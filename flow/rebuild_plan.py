@@ -102,7 +102,7 @@ def make(
     anew       the server is replaced even where an earlier rebuild has not finished on it
     """
     check_release(stack, found)
-    if found.outputs.get("asleep"):
+    if found.asleep:
         raise FlowError(f"{stack} is asleep. Nothing was changed", f"flow demo wake {stack}")
     _check_things(stack, found, sight, wanted)
     server = next((each for each in found.resources if each.kind == "Server"), None)

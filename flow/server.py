@@ -39,7 +39,7 @@ def connection(stack: str, found: State) -> Connection:
 
 def check_awake(stack: str, found: State) -> None:
     """Raises FlowError for a demo that sleeps."""
-    if found.outputs.get("asleep"):
+    if found.asleep:
         raise FlowError(f"{stack} is asleep: its server is gone", f"flow demo wake {stack}")
 
 

@@ -58,7 +58,7 @@ def sleep(
         found = state.parse(project.stacks.state(stack))
         told["url"] = found.outputs.get("url")
         servers = found.find("Server")
-        if found.outputs.get("asleep") and not servers:
+        if found.asleep:
             stage.result = "asleep already"
             return {**told, "seconds": round(time.monotonic() - began, 1)}
         check(stack, found)
@@ -103,11 +103,10 @@ def wake(project: Project, stack: str, stages: Stages) -> deploying.Deployed:
 
 def dump_of(project: Project, stack: str, found: state.State) -> Dump | None:
     """What was saved when a demo fell asleep; None for one that is awake, or was not saved."""
-    asleep = found.outputs.get("asleep")
-    if not asleep or found.find("Server"):
+    if not found.asleep:
         return None
     server, _, place = project.stacks.tag(stack, MARK).partition("@")
-    if not place or server != str(asleep.get("server")):
+    if not place or server != str(found.outputs["asleep"].get("server")):
         return None
     return Dump(None if place == "-" else place)
 

@@ -64,6 +64,11 @@ class State:
         digests = sorted({str(each).rpartition("@")[2] for each in named.values()})
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
 
+    @property
+    def asleep(self) -> bool:
+        """A demo whose server was put away; one that has not woken whole has it already."""
+        return bool(self.outputs.get("asleep")) and not self.find("Server")
+
     def find(self, kind: str) -> list[Mapping[str, Any]]:
         """Properties of every resource of one kind."""
         return [each.properties for each in self.resources if each.kind == kind]

@@ -113,7 +113,7 @@ def row(name: str, found: state.State, said: str, prices: pricing.Prices | None)
         server=str(servers[0].get("serverType") or "") if servers else "",
         cost_a_day=pricing.a_day(found, prices) if prices else (0.0 if found.empty else None),
         currency=prices.currency if prices else "",
-        asleep=bool(outputs.get("asleep")),
+        asleep=found.asleep,
         saved_a_day=pricing.saved_a_day(found, prices) if prices else None,
     )
 
@@ -180,7 +180,7 @@ def span(seconds: float) -> str:
 
 def _health(found: state.State) -> str:
     url = str(found.outputs.get("url") or "")
-    if found.outputs.get("asleep"):
+    if found.asleep:
         return health.ASLEEP
     return health.ask(url, health.paths(found.release)) if url else "not deployed"
 

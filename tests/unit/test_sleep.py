@@ -7,7 +7,19 @@ import pulumi
 import pytest
 from rich.console import Console
 
-from flow import demos, locks, machines, pricing, reaping, saving, server, sleeping, state, survey
+from flow import (
+    demos,
+    locks,
+    machines,
+    pricing,
+    reaping,
+    rebuild_plan,
+    saving,
+    server,
+    sleeping,
+    state,
+    survey,
+)
 from flow.commands.status import table
 from flow.errors import FlowError
 from flow.machines import Sight
@@ -348,9 +360,22 @@ def test_status_says_that_it_sleeps_and_what_that_saves(capsys: pytest.CaptureFi
     assert (awake.asleep, awake.saved_a_day) == (False, None)
 
 
+def test_one_that_has_not_woken_whole_is_no_sleeper() -> None:
+    left = exported(DEMO)
+    left["resources"][0]["outputs"]["asleep"] = {"server": "41"}
+    found = state.parse(left)
+    row = survey.row(DEMO, found, "no answer", pricing.parse(PRICING))
+    assert (row.asleep, row.saved_a_day) == (False, None)
+    assert survey._health(found) != "asleep"
+    server.check_awake(DEMO, found)
+
+
 def test_what_needs_its_server_says_that_it_sleeps() -> None:
     with pytest.raises(FlowError, match="is asleep") as told:
         server.connection(DEMO, sleeper(deploy_key="k", ssh="ssh root@192.0.2.7"))
+    assert told.value.remedy == f"flow demo wake {DEMO}"
+    with pytest.raises(FlowError, match="is asleep") as told:
+        rebuild_plan.make(DEMO, sleeper(), Sight(), rebuild_plan.Settings("cx23", ("fsn1",), 10))
     assert told.value.remedy == f"flow demo wake {DEMO}"
 
 
