@@ -55,23 +55,16 @@ def test_a_machine_with_another_host_key_is_not_trusted(
         person.destroys(STACK)
 
 
-def test_a_push_takes_its_machine_from_the_environment(
+def test_a_machine_that_the_environment_names_without_its_key_is_refused_before_anything(
     team: Team, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # With its key, and by real pushes: test_flow_pushed.py.
     stack, branch = "feature-demo-pushed", "feature-demo/pushed"
     line = f"{branch} root@{machine.address} {machine.host_key}"
     monkeypatch.setenv("DEMO_HOSTS", f"# by hand\n{line}\n")
-    team.publish("2.0.0", branch)
     team.stacks.create(stack)
     before = team.listed()
     with Person(team) as person:
         refused = person.up(stack)
-        check_failure(refused, cause="DEMO_SSH_KEY is not set", next_command="flow-demo")
-        monkeypatch.setenv("DEMO_SSH_KEY", machine.key)
-        person.converges(stack)
-    outputs = team.stacks.outputs(stack)
-    look(outputs["url"], "2.0.0", team.trust, password=outputs["password"])
-    made = {kind: names for kind, names in team.listed().items() if before.get(kind) != names}
-    assert set(made) == {"record sets"}
-    team.stacks.destroy(stack)
+    check_failure(refused, cause="DEMO_SSH_KEY is not set", next_command="flow-demo")
     assert team.listed() == before
