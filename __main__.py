@@ -7,7 +7,7 @@ import pulumi
 
 import settings
 from components.environment import Environment
-from planning import plan, record, releases, rescue
+from planning import plan, record, releases, rescue, sleep
 
 if __name__ == "__main__":
     # The engine interrupts the program when a resource has failed: a traceback of that would
@@ -22,16 +22,16 @@ where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
 at_github = plan.at_github(stage, last)
 release = releases.choose(stage, last)
+asleep = sleep.rest(stage, last, release, now)
 expires = settings.expiry(
     stage, now=now, recorded=last.expires, same_release=release.output() == last.release
 )
 rescue.cover(stage, where.location)
-environment = Environment(
-    stage.stack,
-    plan.arguments(
-        stage, where, release, expires, allowed, at_github, earlier=last.releases, now=now
-    ),
+arguments = plan.arguments(
+    stage, where, release, expires, allowed, at_github, earlier=last.releases, now=now
 )
+arguments["asleep"] = sleep.kept(asleep, last.outputs)
+environment = Environment(stage.stack, arguments)
 outputs = {
     "url": environment.url,
     "hostname": environment.hostname,
@@ -48,6 +48,7 @@ outputs = {
     "known_hosts": environment.server.known_hosts,
     "dns_records": environment.dns_records if stage.zone is None else None,
     "protected": stage.protected,
+    "asleep": asleep,
 }
 for name, value in outputs.items():
     if value is not None:

@@ -64,6 +64,7 @@ REMEDIES: Final[dict[str, str]] = {
     "confirm": "Give the word the refusal named, as replace-server-42",
     "ttlDays": "Give the days a demo lives after its last new release, 1 to 365",
     "until": "Give a demo's last day, as 2031-05-31",
+    "asleep": "Give true or false; better: flow demo sleep, flow demo wake",
     "hsts": "Give true or false",
     "bootDeadline": "Give seconds a server may take to boot, 10 to 900",
     "cloudDeadline": "Give seconds Hetzner may take for a server or a record set, 10 to 3600",
@@ -195,6 +196,7 @@ class Common(_Frozen):
     )
     confirm: str | None = None
     ttl_days: int = Field(14, ge=1, le=365)
+    asleep: bool = False
     hsts: bool = False
     boot_deadline: int = Field(300, ge=10, le=900)
     cloud_deadline: int = Field(600, ge=10, le=3600)
@@ -243,6 +245,10 @@ class Values(Common):
             found.append(("until", f"is for demos; {stage} has no end"))
         if self.until and stage == "demo" and self.until < today:
             found.append(("until", "has passed"))
+        if self.asleep and stage != "demo":
+            found.append(("asleep", f"is for demos; {stage} stays awake"))
+        if self.asleep and self.host:
+            found.append(("asleep", "is for servers made here; a given machine stays on"))
         return found
 
     def _host_contradictions(self) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""`make bench`: a demo's first up, no-op ups, redeploys against Compose by hand, a destroy; pushes.
+"""`make bench`: a demo's ups, rebuild, sleep and end, redeploys against Compose by hand; pushes.
 
 Everything runs in one go on one machine, so that the ratios mean something where the seconds
 do not. Writes bench/results/<time>.json and prints a table.
@@ -69,9 +69,12 @@ class Bench:
             for _ in range(self.repeats):
                 version, _ = self._publish()
                 self._up("redeploy", version)
-                version, images = self._publish()
+                by_then, images = self._publish()
                 typed = by_hand.script(images, self.project.images)
-                self._measure("Compose by hand", login, version, given=typed)
+                self._measure("Compose by hand", login, by_then, given=typed)
+            self._measure("rebuild", ["flow", "rebuild", STACK, "--yes"])
+            self._measure("sleep", ["flow", "demo", "sleep", BRANCH, "--yes", "--no-dump"])
+            self._measure("wake", ["flow", "demo", "wake", BRANCH], version)
         finally:
             self._measure("destroy", ["pulumi", "destroy", "--yes", "--stack", STACK])
             stacks.remove(STACK)

@@ -47,6 +47,15 @@ class ApplicationArgs(TypedDict):
     """{"server", "username", "password"}, secret; None for public images."""
 
 
+class AsleepArgs(TypedDict):
+    """What a stage that sleeps was when it was awake, and will be again."""
+
+    url: str
+    version: str
+    release: str
+    """Its id on the server that is gone."""
+
+
 class EnvironmentArgs(TypedDict):
     """What one stage is made of."""
 
@@ -67,6 +76,8 @@ class EnvironmentArgs(TypedDict):
     """Seconds a server may take until it accepts SSH."""
     github: NotRequired["GithubArgs | None"]
     """None for a stage without a part at GitHub."""
+    asleep: NotRequired[AsleepArgs | None]
+    """Where it sleeps: no server is made, and nothing is deployed."""
 
 
 def address_name(label: str, domain: str, ipv4: str | None, ipv6: str | None) -> str:
@@ -115,18 +126,54 @@ class Environment(pulumi.ComponentResource):
         super().__init__("deployment-flow:index:Environment", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         public, application = args["public"], args["application"]
-        self.server = server = Server(name, args["server"], child)
+        asleep = args.get("asleep")
+        self.server = server = Server(name, {**args["server"], "asleep": asleep is not None}, child)
         self.hostname = self._hostname(public)
         names = self._names(name, args)
         self.password = kept_password(f"{name}-password", parent=self) if public["hidden"] else None
-        machine = server.machine
+        deployed: list[pulumi.Resource] = []
+        if asleep is None:
+            deployed = [self._deploy(name, args, names)]
+        else:
+            self.url = pulumi.Output.from_input(asleep["url"])
+            self.version = pulumi.Output.from_input(asleep["version"])
+            self.release_id = pulumi.Output.from_input(asleep["release"])
+        self.ssh = _ssh_command(server)
+        github = args.get("github")
+        if github is not None:
+            # Last: no deployment waits for GitHub, or fails with it.
+            self._at_github(name, github, pulumi.ResourceOptions(parent=self, depends_on=deployed))
+        self.register_outputs(
+            {
+                "url": self.url,
+                "hostname": self.hostname,
+                "version": self.version,
+                # Only once it was found healthy: a release that failed is not what runs.
+                "release": self.release_id.apply(lambda _: args["kept"]),
+                "releases": self.release_id.apply(
+                    lambda id_: history.with_release(
+                        args["earlier"], args["kept"], id_, args["now"]
+                    )
+                ),
+                "registry": pulumi.Output.all(application["registry"], self.release_id).apply(
+                    lambda found: found[0]
+                ),
+            }
+        )
+
+    def _deploy(
+        self, name: str, args: EnvironmentArgs, names: list[pulumi.Resource]
+    ) -> pulumi.Resource:
+        """The server's software and the release on it."""
+        server, public, application = self.server, args["public"], args["application"]
+        child = pulumi.ResourceOptions(parent=self)
         provision = Provision(
             name,
             {
                 "connection": server.maintenance,
                 "deploy_public_key": server.deploy_public_key,
                 "software": args["software"],
-                "machine": machine,
+                "machine": server.machine,
                 "admin_keys": args["admin_keys"],
                 "volume_device": server.volume_device,
                 "boot_deadline": args["boot_deadline"],
@@ -152,30 +199,7 @@ class Environment(pulumi.ComponentResource):
         )
         self.url, self.version = deployment.url, deployment.version
         self.release_id = deployment.release
-        self.ssh = _ssh_command(server)
-        github = args.get("github")
-        if github is not None:
-            # Last: no deployment waits for GitHub, or fails with it.
-            self._at_github(
-                name, github, pulumi.ResourceOptions(parent=self, depends_on=deployment)
-            )
-        self.register_outputs(
-            {
-                "url": self.url,
-                "hostname": self.hostname,
-                "version": self.version,
-                # Only once it was found healthy: a release that failed is not what runs.
-                "release": self.release_id.apply(lambda _: args["kept"]),
-                "releases": self.release_id.apply(
-                    lambda id_: history.with_release(
-                        args["earlier"], args["kept"], id_, args["now"]
-                    )
-                ),
-                "registry": pulumi.Output.all(application["registry"], self.release_id).apply(
-                    lambda found: found[0]
-                ),
-            }
-        )
+        return deployment
 
     def _at_github(self, name: str, args: "GithubArgs", opts: pulumi.ResourceOptions) -> None:
         # Only here: to import it takes a tenth of a second, and not every stack has this part.

@@ -66,10 +66,20 @@ def compare(held: Held, wanted: Wanted) -> list[Problem]:
     ]
 
 
+def replacement(server: Properties) -> str:
+    """The word that lets a server be replaced; carries its id, so that it is good for one time."""
+    return f"replace-server-{server.get('id')}"
+
+
+def words(confirm: str | None) -> set[str]:
+    """The words of the setting `confirm`."""
+    return set((confirm or "").replace(",", " ").split())
+
+
 def unconfirmed(problems: Sequence[Problem], confirm: str | None) -> list[Problem]:
     """The problems that stop an `up`: not confirmed, or confirmed but still protected."""
-    words = set((confirm or "").replace(",", " ").split())
-    return [each for each in problems if each.word not in words or each.protected]
+    said = words(confirm)
+    return [each for each in problems if each.word not in said or each.protected]
 
 
 def refusal(stack: str, problems: Sequence[Problem], confirm: str | None) -> str:
@@ -81,13 +91,30 @@ def refusal(stack: str, problems: Sequence[Problem], confirm: str | None) -> str
     if any(each.protected for each in problems):
         lines.append(f"  pulumi config set protected false -s {stack} && pulumi up -s {stack}")
         lines.append("    (with the property set back: that up only lifts the protection), then")
-    words = sorted(
-        {each.word for each in problems} | set((confirm or "").replace(",", " ").split())
-    )
+    wanted = sorted({each.word for each in problems} | words(confirm))
     lines.append(
-        f"  pulumi config set confirm {','.join(words)} -s {stack} && pulumi up -s {stack}"
+        f"  pulumi config set confirm {','.join(wanted)} -s {stack} && pulumi up -s {stack}"
     )
     return "\n".join(lines)
+
+
+def let_go(held: Held, confirm: str | None) -> Problem | None:
+    """The server that `confirm` names though no setting would replace it; None where it is none.
+
+    `flow rebuild` does so: an `up` lets go of the server, the next one replaces it. `protected`
+    while it is held on to.
+    """
+    server = held.server
+    if server is None or replacement(server) not in words(confirm):
+        return None
+    return Problem(
+        kind="server",
+        setting="confirm",
+        loses=_called("server", server),
+        because="the setting names it",
+        word=replacement(server),
+        protected=_protected(server) or server.get("shutdownBeforeDeletion") is True,
+    )
 
 
 def _protected(properties: Properties) -> bool:
@@ -109,7 +136,7 @@ def _server(held: Held, wanted: Wanted) -> list[Problem]:
             setting=setting,
             loses=_called("server", server),
             because=because,
-            word=f"replace-server-{server.get('id')}",
+            word=replacement(server),
             protected=_protected(server),
         )
 

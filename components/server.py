@@ -64,7 +64,9 @@ class ServerArgs(TypedDict):
     protects_data: bool
     """The engine refuses to delete or replace volume and addresses."""
     protects_server: bool
-    """Hetzner and the engine refuse to delete the server, the volume and the addresses."""
+    """Hetzner and the engine refuse to delete the server."""
+    protects_data_at_hetzner: bool
+    """Hetzner, too, refuses to delete volume and addresses."""
     clean_shutdown: bool
     """A server is shut down before it is deleted."""
     adopt_kept: NotRequired[Mapping[str, str]]
@@ -74,6 +76,8 @@ class ServerArgs(TypedDict):
     adopt_attachment: NotRequired[str | None]
     """The volume's id, where it is attached and the state does not know."""
     given_host: NotRequired[GivenHostArgs | None]
+    asleep: NotRequired[bool]
+    """No server is made: what outlives it waits for the next."""
 
 
 def first_address(network: str) -> str:
@@ -185,22 +189,40 @@ class Server(pulumi.ComponentResource):
                 type=kind,
                 location=args["location"],
                 auto_delete=False,
-                delete_protection=args["protects_server"],
+                delete_protection=args["protects_data_at_hetzner"],
                 labels=args["labels"],
                 opts=kept(kind),
             )
             for kind in ("ipv4", "ipv6")
         }
         volume = self._volume(args, kept("volume"))
-        server = self._server(args, addresses, volume, host_key, maintenance_key)
+        firewall, ssh_key = self._firewall(args), self._ssh_key(args, maintenance_key)
 
         self.ipv4 = addresses["ipv4"].ip_address.apply(str)
         self.ipv6 = addresses["ipv6"].ip_network.apply(first_address)
+        self.host_public_key = host_key.public
+        self.known_hosts = pulumi.Output.all(self.ipv4, host_key.public).apply(
+            lambda found: known_hosts_line(found[0], SSH_PORT, found[1])
+        )
+        self.maintenance = Connection(
+            host=self.ipv4.apply(str),
+            port=SSH_PORT,
+            user="root",
+            key=maintenance_key.private,
+            known_hosts=self.known_hosts,
+        )
+        self.volume_id = pulumi.Output.from_input(None if volume is None else volume.id)
+        self.volume_device = pulumi.Output.from_input(None)
+        if args.get("asleep"):
+            self.server_id = pulumi.Output.from_input(None)
+            self.machine = self.hardware = pulumi.Output.from_input("asleep")
+            return
+        server = self._server(args, addresses, volume, firewall, ssh_key, host_key, maintenance_key)
         self.server_id = server.id.apply(str)
         self.machine = server.id.apply(str)
         self.hardware = server.server_type
-        self.volume_id = pulumi.Output.from_input(None)
-        self.volume_device = pulumi.Output.from_input(None)
+        # Through the server: its address answers only once it is there.
+        self.maintenance["host"] = server.ipv4_address
         if volume is not None:
             attachment = hcloud.VolumeAttachment(
                 f"{self._name}-volume-attachment",
@@ -213,23 +235,10 @@ class Server(pulumi.ComponentResource):
                     parent=self, deleted_with=server, import_=args.get("adopt_attachment")
                 ),
             )
-            self.volume_id = volume.id.apply(str)
             # Only once it is attached is there such a device.
             self.volume_device = pulumi.Output.all(volume.linux_device, attachment.id).apply(
                 lambda found: str(found[0])
             )
-        self.host_public_key = host_key.public
-        self.known_hosts = pulumi.Output.all(self.ipv4, host_key.public).apply(
-            lambda found: known_hosts_line(found[0], SSH_PORT, found[1])
-        )
-        self.maintenance = Connection(
-            # Through the server: its address answers only once it is there.
-            host=server.ipv4_address,
-            port=SSH_PORT,
-            user="root",
-            key=maintenance_key.private,
-            known_hosts=self.known_hosts,
-        )
 
     def _volume(self, args: ServerArgs, kept: pulumi.ResourceOptions) -> hcloud.Volume | None:
         if args["volume_size"] == 0:
@@ -240,9 +249,29 @@ class Server(pulumi.ComponentResource):
             size=args["volume_size"],
             location=args["location"],
             format="ext4",
-            delete_protection=args["protects_server"],
+            delete_protection=args["protects_data_at_hetzner"],
             labels=args["labels"],
             opts=kept,
+        )
+
+    def _firewall(self, args: ServerArgs) -> hcloud.Firewall:
+        return hcloud.Firewall(
+            f"{self._name}-firewall",
+            name=args["resource_name"],
+            rules=firewall_rules(args["ssh_from"]),
+            labels=args["labels"],
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+        )
+
+    def _ssh_key(self, args: ServerArgs, maintenance_key: KeyPair) -> hcloud.SshKey:
+        # Without a key Hetzner sets a root password that expires, and an expired password
+        # stops key logins, too.
+        return hcloud.SshKey(
+            f"{self._name}-ssh-key",
+            name=f"{args['resource_name']}-maintenance",
+            public_key=maintenance_key.public,
+            labels=args["labels"],
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
 
     def _server(
@@ -250,25 +279,11 @@ class Server(pulumi.ComponentResource):
         args: ServerArgs,
         addresses: dict[str, hcloud.PrimaryIp],
         volume: hcloud.Volume | None,
+        firewall: hcloud.Firewall,
+        ssh_key: hcloud.SshKey,
         host_key: KeyPair,
         maintenance_key: KeyPair,
     ) -> hcloud.Server:
-        firewall = hcloud.Firewall(
-            f"{self._name}-firewall",
-            name=args["resource_name"],
-            rules=firewall_rules(args["ssh_from"]),
-            labels=args["labels"],
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        )
-        # Without a key Hetzner sets a root password that expires, and an expired password
-        # stops key logins, too.
-        ssh_key = hcloud.SshKey(
-            f"{self._name}-ssh-key",
-            name=f"{args['resource_name']}-maintenance",
-            public_key=maintenance_key.public,
-            labels=args["labels"],
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
-        )
         user_data = pulumi.Output.all(host_key.private, host_key.public, maintenance_key.public)
         return hcloud.Server(
             f"{self._name}-server",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import naming
-from flow import clock, deploying, destroying, state, survey
+from flow import clock, deploying, destroying, sleeping, state, survey
 from flow.errors import FlowError
 from flow.project import Project
 from flow.stages import Stages
@@ -70,9 +70,12 @@ def up(
 def extend(project: Project, branch: str, until: str, stages: Stages) -> deploying.Deployed:
     """Give a demo that runs another last day; its release stays. Raises FlowError."""
     stack = stack_for(branch)
-    if state.parse(project.stacks.state(stack)).empty:
+    found = state.parse(project.stacks.state(stack))
+    if found.empty:
         raise FlowError(f"{stack} is not deployed", f"flow demo up {branch} --until {until}")
-    return deploying.deploy(project, deploying.Wish(stack, until=until), stages)
+    # An `up` would wake it.
+    asleep = True if found.asleep else None
+    return deploying.deploy(project, deploying.Wish(stack, until=until, asleep=asleep), stages)
 
 
 def end(
@@ -96,7 +99,16 @@ def end(
     dumps = dumps or Dumps()
     found = state.parse(project.stacks.state(stack))
     saved: str | None = None
-    if dumps.wanted and not found.empty:
+    known = sleeping.dump_of(project, stack, found) if dumps.wanted else None
+    if known is not None:
+        saved = known.place
+    elif dumps.wanted and not found.empty:
+        if found.asleep:
+            raise FlowError(
+                f"{stack} is asleep, and its data was not saved when it fell asleep: its volume "
+                "alone has it",
+                f"flow demo wake {stack}, then end it; or lose it: flow demo end {stack} --no-dump",
+            )
         with stages.stage(f"{stack}: a last dump") as stage:
             saved = saving.save(stack, found, dumps.folder, stage.note)
             stage.result = saved or "nothing to save"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from components import naming
-from flow import state, terminal
+from flow import locks, state, terminal
 from flow.engine import OnLine
 from flow.errors import FlowError
 from flow.project import Project
-from flow.stacks import NoStackError, Result, Stacks
+from flow.stacks import BUSY, NoStackError, Result, Stacks
 from flow.stages import Stages
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -35,17 +35,20 @@ class Wish:
     """A demo's last day, as 2031-05-31."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """Image name → `sha256:…`: what the version's tags are."""
+    asleep: bool | None = None
+    """Whether a demo sleeps or wakes; None: as its settings say, and so it wakes."""
 
     def settings(self) -> dict[str, Any]:
         """The settings that hold for this run."""
-        wanted = {
+        wanted: dict[str, Any] = {
             "application": None if self.application is None else str(self.application),
             "branch": self.branch,
             "digests": dict(self.digests),
             "until": self.until,
             "version": self.version,
         }
-        return {name: value for name, value in wanted.items() if value}
+        given = {name: value for name, value in wanted.items() if value}
+        return given if self.asleep is None else {**given, "asleep": self.asleep}
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,18 @@ def preview(project: Project, wish: Wish, stages: Stages) -> dict[str, Any]:
         "changes": dict(planned.changes),
         "changed": planned.changed,
     }
+
+
+def check_idle(project: Project, stack: str) -> None:
+    """Raises FlowError where another update runs: before a server is stopped under it."""
+    # One that is dead is dealt with by the `up` that meets its lock.
+    at_work = [each for each in project.stacks.holders(stack) if not locks.is_dead(each)]
+    if at_work:
+        raise FlowError(
+            f"{locks.told(stack, at_work)}. Nothing was changed",
+            f"wait for it to end; if it is dead: flow unlock {stack}",
+            code=BUSY,
+        )
 
 
 def told_changes(changes: Mapping[str, int]) -> str:

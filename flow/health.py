@@ -14,6 +14,7 @@ from components import plain_yaml
 
 SECONDS = 5.0
 HEALTHY = "healthy"
+ASLEEP = "asleep"
 
 
 def paths(release: Mapping[str, Any]) -> list[str]:

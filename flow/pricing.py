@@ -85,3 +85,10 @@ def a_day(found: State, prices: Prices) -> float | None:
     for volume in found.find("Volume"):
         total += float(volume.get("size") or 0) * prices.volume * MONTHS_A_DAY
     return round(total, 4)
+
+
+def saved_a_day(found: State, prices: Prices) -> float | None:
+    """What the server of a demo that sleeps would cost; None for what is awake, or not known."""
+    asleep = found.outputs["asleep"] if found.asleep else {}
+    price = prices.servers.get((str(asleep.get("serverType")), str(asleep.get("location"))))
+    return None if price is None else round(min(price[0] * HOURS_A_DAY, price[1] * MONTHS_A_DAY), 4)

@@ -23,6 +23,10 @@ RECIPIENT = "FLOW_DUMP_RECIPIENT"
 PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)
 
 
+class NoDumpError(FlowError):
+    """There is data, and no service says how it is saved."""
+
+
 def save(stack: str, found: State, folder: Path | None, say: Callable[[str], Any]) -> str | None:
     """Save the stack's data; where it is, or None where it holds none. Raises FlowError.
 
@@ -46,7 +50,7 @@ def save(stack: str, found: State, folder: Path | None, say: Callable[[str], Any
     if not saved:
         if not data:
             return None
-        raise FlowError(
+        raise NoDumpError(
             f"{stack} holds data ({', '.join(data)}) and no service says how it is saved",
             "add the label deployment-flow.dump to one (docs/compose.md), or lose the data: "
             f"flow demo end {stack} --no-dump",

@@ -28,12 +28,19 @@ DUMP_LIMIT = 1 << 30
 def connection(stack: str, found: State) -> Connection:
     """Where the stack's agent is. Raises FlowError for a stack without a server."""
     outputs = found.outputs
+    check_awake(stack, found)
     if not outputs.get("deploy_key") or not outputs.get("ssh"):
         raise FlowError(f"{stack} has no server", f"flow deploy {stack}")
     _, host, port = login(found)
     return Connection(
         host, str(outputs["deploy_key"]), str(outputs["known_hosts"]), AGENT_USER, port
     )
+
+
+def check_awake(stack: str, found: State) -> None:
+    """Raises FlowError for a demo that sleeps."""
+    if found.asleep:
+        raise FlowError(f"{stack} is asleep: its server is gone", f"flow demo wake {stack}")
 
 
 def login(found: State) -> tuple[str, str, int]:

@@ -116,6 +116,7 @@ class Stacks:
         on_line: OnLine | None = None,
         version: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        **chosen: Any,
     ) -> Result:
         """Create or update what the stack describes.
 
@@ -123,6 +124,7 @@ class Stacks:
                   does it: the stack's file does not pin it, so the next `up` without one keeps
                   what runs.
         settings  more settings of the project that hold for this run only
+        chosen    lists of URNs: `replace`, made anew as they are; `target`, what alone is updated
         """
         wanted = {**(settings or {}), **({} if version is None else {"version": version})}
         stack = self._select(name)
@@ -130,7 +132,7 @@ class Stacks:
             return self._operation(
                 name,
                 lambda: stack.up(
-                    on_output=on_line, show_secrets=False, color="never", config_file=file
+                    on_output=on_line, show_secrets=False, color="never", config_file=file, **chosen
                 ),
             )
 
@@ -140,13 +142,14 @@ class Stacks:
         on_line: OnLine | None = None,
         version: str | None = None,
         settings: Mapping[str, Any] | None = None,
+        **chosen: Any,
     ) -> Result:
         """Say what an `up` with the same arguments would do."""
         wanted = {**(settings or {}), **({} if version is None else {"version": version})}
         stack = self._select(name)
         with self._run_settings(name, wanted) as file:
             try:
-                result = stack.preview(color="never", on_output=on_line, config_file=file)
+                result = stack.preview(color="never", on_output=on_line, config_file=file, **chosen)
             except automation.StackNotFoundError as error:
                 raise _no_stack(name) from error
             except automation.CommandError as error:

@@ -24,6 +24,8 @@ class Held:
 
     kind: str
     properties: Mapping[str, Any] = field(repr=False)
+    urn: str = ""
+    """Its name in the state."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class State:
     """When a release was last handed over."""
     github: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Inputs of the GitHub provider, where the stack has a part at GitHub."""
+    released_on: str = ""
+    """Id of the server, or address of the given host, that a release was handed to last."""
 
     @property
     def empty(self) -> bool:
@@ -59,6 +63,11 @@ class State:
         named = self.release.get("images") or {}
         digests = sorted({str(each).rpartition("@")[2] for each in named.values()})
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
+
+    @property
+    def asleep(self) -> bool:
+        """A demo whose server was put away; one that has not woken whole has it already."""
+        return bool(self.outputs.get("asleep")) and not self.find("Server")
 
     def find(self, kind: str) -> list[Mapping[str, Any]]:
         """Properties of every resource of one kind."""
@@ -79,7 +88,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
     releases: tuple[Mapping[str, Any], ...] = ()
     found = []
     created: list[int] = []
-    deployed = None
+    deployed, released_on = None, ""
     for resource in deployment.get("resources") or []:
         kind = str(resource.get("type"))
         # What waits for its deletion is no longer the stack's.
@@ -98,9 +107,12 @@ def parse(deployment: Mapping[str, Any]) -> State:
         elif kind == _GITHUB:
             github = _clear(resource.get("inputs") or {})
         elif kind.startswith(_HETZNER):
-            found.append(Held(kind.rpartition(":")[2], {**values, "id": resource.get("id")}))
+            properties = {**values, "id": resource.get("id")}
+            found.append(Held(kind.rpartition(":")[2], properties, str(resource.get("urn"))))
         elif kind == _COMMAND and str(resource.get("urn")).endswith("-release"):
             deployed = _seconds(resource.get("modified"))
+            machine = (_clear(resource.get("inputs") or {}).get("triggers") or [""])[0]
+            released_on = str(machine).partition(" ")[0]
     first = min(created, default=None)
     return State(
         outputs=outputs,
@@ -111,6 +123,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
         created=first,
         deployed=deployed,
         github=github,
+        released_on=released_on,
     )
 
 

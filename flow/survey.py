@@ -49,6 +49,9 @@ class Row:
     currency: str
     problem: str = ""
     """Why it could not be read."""
+    asleep: bool = False
+    saved_a_day: float | None = None
+    """What a demo that sleeps does not cost; None for what is awake, and where it is not known."""
 
     def output(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -110,6 +113,8 @@ def row(name: str, found: state.State, said: str, prices: pricing.Prices | None)
         server=str(servers[0].get("serverType") or "") if servers else "",
         cost_a_day=pricing.a_day(found, prices) if prices else (0.0 if found.empty else None),
         currency=prices.currency if prices else "",
+        asleep=found.asleep,
+        saved_a_day=pricing.saved_a_day(found, prices) if prices else None,
     )
 
 
@@ -170,6 +175,8 @@ def day(seconds: int | None) -> str:
 
 def _health(found: state.State) -> str:
     url = str(found.outputs.get("url") or "")
+    if found.asleep:
+        return health.ASLEEP
     return health.ask(url, health.paths(found.release)) if url else "not deployed"
 
 

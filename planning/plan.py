@@ -63,6 +63,8 @@ def place(settings: Settings, last: Record) -> Place:
 def _place(settings: Settings, last: Record) -> Place:
     server, addresses = last.find("Server"), last.find("PrimaryIp")
     volumes = last.find("Volume")
+    if settings.asleep and (server or addresses):
+        return Place(str((*server, *addresses)[0].properties.get("location")))
     token = settings.hcloud_token.get_secret_value() if settings.hcloud_token else ""
     if not server and addresses:
         # The last `up` was cut short while it made the server: it may be there all the same.
@@ -77,7 +79,7 @@ def _place(settings: Settings, last: Record) -> Place:
     for each in (*server, *volumes, *addresses) if last.outputs else server:
         where = each.properties.get("location")
         if where in settings.locations:
-            _check_room(settings, token, server, str(where))
+            _check_room(settings, token, last, str(where))
             attachment = _lost_attachment(settings, token, last)
             return Place(str(where), adopt_attachment=attachment)
     # Addresses without a server, of an `up` that never finished: that location had no room, and
@@ -98,9 +100,14 @@ def _place(settings: Settings, last: Record) -> Place:
     return Place(found_at, moves=tried is not None and found_at != at)
 
 
-def _check_room(settings: Settings, token: str, server: Sequence[Recorded], location: str) -> None:
-    """Another type is asked for before the server is switched off for it. Raises CloudError."""
-    if server and server[0].properties.get("serverType") != settings.server_type:
+def _check_room(settings: Settings, token: str, last: Record, location: str) -> None:
+    """Another type is asked for before the server is switched off for it. Raises CloudError.
+
+    And one for a demo that wakes.
+    """
+    server = last.find("Server")
+    other = bool(server) and server[0].properties.get("serverType") != settings.server_type
+    if other or (last.outputs.get("asleep") and not server):
         cloud.place(
             token=token,
             endpoint=settings.hcloud_endpoint,
@@ -182,15 +189,18 @@ def problems(settings: Settings, last: Record, where: Place) -> list[guard.Probl
 def check(settings: Settings, last: Record, where: Place) -> list[guard.Problem]:
     """The problems this `up` was allowed to have. Raises Refused when one is not confirmed.
 
-    A demo may lose anything: it is single use.
+    A demo may lose anything: it is single use. A server that was named though nothing replaces
+    it is among them.
     """
     found = problems(settings, last, where)
-    if not settings.holds_data:
-        return found
-    open_ones = guard.unconfirmed(found, settings.confirm)
+    open_ones = guard.unconfirmed(found, settings.confirm) if settings.holds_data else []
     if open_ones:
         raise Refused(guard.refusal(settings.stack, open_ones, settings.confirm))
-    return found
+    named = guard.let_go(held(last), settings.confirm)
+    if named is None or any(each.kind == "server" for each in found):
+        return found
+    pulumi.log.warn(f"{named.word} is confirmed: until that is done nothing protects {named.loses}")
+    return [*found, named]
 
 
 def arguments(
@@ -308,6 +318,8 @@ def _server(
     given = settings.given_host
     lost = {each.kind for each in allowed}
     protects_server = settings.protected and settings.stage == "prod" and "server" not in lost
+    # Protected again by the next `up`; the engine replaces nothing that is protected.
+    protects_data = settings.protected and not where.moves and not lost & {"volume", "address"}
     return ServerArgs(
         resource_name=naming.resource_name(settings.project, settings.stack),
         labels=labels.labels(
@@ -322,12 +334,16 @@ def _server(
         location=where.location,
         volume_size=settings.volume_size,
         ssh_from=settings.ssh_from,
-        keeps_first_boot="server" not in lost,
-        # Protected again by the next `up`; the engine replaces nothing that is protected.
-        protects_data=settings.protected and not where.moves and not lost & {"volume", "address"},
+        # Not in the `up` that only lets go of it: that one must not replace it in passing.
+        keeps_first_boot=not any(each.kind == "server" and not each.protected for each in allowed),
+        protects_data=protects_data,
         protects_server=protects_server,
-        # The provider shuts down first and asks afterwards: a protected server would be off.
-        clean_shutdown=settings.holds_data and not protects_server,
+        protects_data_at_hetzner=protects_data and settings.stage == "prod",
+        # The provider shuts down first and asks afterwards: a protected server would be off. What
+        # `flow rebuild` names it has shut down itself, or cannot.
+        clean_shutdown=settings.holds_data
+        and not protects_server
+        and not any(each.setting == "confirm" for each in allowed),
         adopt_kept=where.adopt_kept,
         adopt_server=where.adopt,
         adopt_attachment=where.adopt_attachment,

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from feature_demo import script as feature_demo_script
-from flow import demos, deploying, project, reaping, survey, terminal
+from flow import demos, deploying, project, reaping, sleeping, state, survey, terminal
 from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
 from flow.commands.deploy import tell
 from flow.commands.status import table
@@ -112,6 +112,56 @@ def end(
         terminal.say(f"there is no {stack}: nothing to end")
     else:
         terminal.say(f"{stack} is gone" + (f"; its data: {done['dump']}" if done["dump"] else ""))
+
+
+@app.command()
+def sleep(
+    branch: Branch,
+    dump_to: DumpTo = None,
+    no_dump: Annotated[
+        bool, typer.Option("--no-dump", help="Its volume alone keeps its data.")
+    ] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Delete the server of the demo of BRANCH, and keep all it needs to come back.
+
+    Its data is saved first, encrypted, as `flow demo end` does; it stays on the volume as well.
+    Volume, addresses, URL, password and release stay. `flow demo wake`, or a push, wakes it.
+    """
+    team, stack = project.find(), demos.stack_for(branch)
+    if dry_run:
+        sleeping.check(stack, state.parse(team.stacks.state(stack)))
+        terminal.print_json(_would(team, stack))
+        return
+    agree(f"Put {stack} to sleep? Nobody reaches it until it wakes.", yes)
+    with Stages() as stages:
+        done = sleeping.sleep(team, stack, stages, dump=not no_dump, folder=dump_to)
+        (row,) = survey.look(team, [stack])
+    costs = {"cost_a_day": row.cost_a_day, "saved_a_day": row.saved_a_day, "expires": row.expires}
+    if as_json:
+        terminal.print_json({**done, **costs, "currency": row.currency})
+        return
+    saved = f", and saves {row.saved_a_day:.2f} {row.currency} a day" if row.saved_a_day else ""
+    terminal.say(f"{stack} sleeps{saved}. Next: flow demo wake {branch}")
+    if done["dump"]:
+        terminal.say(f"its data: {done['dump']}")
+
+
+@app.command()
+def wake(branch: Branch, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Bring the demo of BRANCH back from its sleep: release, URL, password and data as they were.
+
+    One that is awake stays as it is.
+    """
+    team, stack = project.find(), demos.stack_for(branch)
+    if dry_run:
+        terminal.print_json(_would(team, stack))
+        return
+    with Stages() as stages:
+        done = sleeping.wake(team, stack, stages)
+    tell(done, as_json)
 
 
 @app.command("list")

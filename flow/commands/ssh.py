@@ -33,6 +33,7 @@ def ssh(
     found = state.parse(team.stacks.state(stack))
     if not found.outputs.get("ssh"):
         raise FlowError(f"{stack} has no server", f"flow deploy {stack}")
+    server.check_awake(stack, found)
     user, host, port = server.login(found)
     if shutil.which("ssh") is None:
         raise FlowError("there is no `ssh` on PATH", "install OpenSSH's client")

@@ -39,12 +39,15 @@ def table(rows: list[survey.Row], now: float) -> Table:
         "url",
     ):
         made.add_column(name, overflow="fold", justify="right" if name == "cost a day" else "left")
-    total, currency = 0.0, ""
+    total, saved, currency = 0.0, 0.0, ""
     for each in rows:
         cost = "unknown"
         if each.cost_a_day is not None:
             total, currency = total + each.cost_a_day, currency or each.currency
             cost = f"{each.cost_a_day:.2f} {each.currency}".strip()
+        if each.saved_a_day is not None:
+            saved += each.saved_a_day
+            cost += f" (saves {each.saved_a_day:.2f})"
         ends = ""
         if each.expires is not None:
             left = each.expires - now
@@ -63,7 +66,8 @@ def table(rows: list[survey.Row], now: float) -> Table:
             each.url,
         )
     if currency:
-        made.add_row("", "", "", "", "", "", "", f"{total:.2f} {currency}", "")
+        all_of_it = f"{total:.2f} {currency}" + (f" (saves {saved:.2f})" if saved else "")
+        made.add_row("", "", "", "", "", "", "", all_of_it, "")
     return made
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import time
 from pathlib import Path
 
@@ -129,6 +130,65 @@ def test_a_killed_deploys_lock_is_broken_by_the_next_which_converges(
     assert "is broken: that process is dead" in err
     assert json.loads(out)["version"] == "1.1.0"
     assert flow.locks(stack) == []
+
+
+def test_a_demo_sleeps_without_a_server_and_wakes_as_it_was(
+    flow: Flow, team: Team, stack: str
+) -> None:
+    with browser(team, stack) as client:
+        task = client.get("/api/tasks").json()[0]["id"]
+        client.put(f"/api/tasks/{task}", json={"status": "validated"}).raise_for_status()
+        tasks = client.get("/api/tasks").json()
+    before, listed = team.stacks.outputs(stack), team.listed(f"stack={stack}")
+    slept = flow.json("demo", "sleep", BRANCH, "--yes", "--dump-to", str(flow.folder / "slept"))
+    secret = team.project.environment()["PULUMI_CONFIG_PASSPHRASE"]
+    dump = pyrage.passphrase.decrypt(Path(slept["dump"]).read_bytes(), secret)
+    assert dump.startswith(b"PGDMP")
+    left = team.listed(f"stack={stack}")
+    assert left == {kind: names for kind, names in listed.items() if kind != "servers"}
+    assert {"volumes", "primary_ips", "record sets"} <= set(left)
+    (row,) = flow.json("demo", "list")
+    assert (row["health"], row["asleep"], row["version"]) == ("asleep", True, "1.1.0")
+    assert row["saved_a_day"] > 0
+    assert row["cost_a_day"] > 0
+    code, _, err = flow.run("logs", stack)
+    assert (code, f"flow demo wake {stack}" in err) == (1, True)
+    assert flow.json("demo", "sleep", BRANCH, "--yes")["changes"] == {}
+    woken = flow.json("demo", "wake", BRANCH)
+    after = team.stacks.outputs(stack)
+    same = ("url", "version", "password", "ipv4", "ipv6", "expires", "known_hosts")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    # Its second half is a hash with a key of the server's own.
+    assert after["release"].partition("-")[0] == before["release"].partition("-")[0]
+    assert "asleep" not in after
+    look(woken["url"], "1.1.0", team.trust, password=str(after["password"]))
+    assert team.listed(f"stack={stack}") == listed
+    with browser(team, stack) as client:
+        assert client.get("/api/tasks").json() == tasks
+
+
+def test_a_push_to_a_demo_that_sleeps_wakes_it_with_the_new_version(
+    flow: Flow, team: Team, stack: str
+) -> None:
+    flow.json("demo", "sleep", BRANCH, "--yes", "--no-dump")
+    # A new date is none of its waking.
+    assert flow.json("demo", "extend", BRANCH, "--until", "2099-06-30")["version"] == "1.1.0"
+    assert "servers" not in team.listed(f"stack={stack}")
+    done = flow.json("deploy", stack, "--version", "1.0.0")
+    assert time.strftime("%F", time.gmtime(done["expires"])) == "2099-06-30"
+    look(done["url"], "1.0.0", team.trust, password=str(team.stacks.outputs(stack)["password"]))
+    with browser(team, stack) as client:
+        assert client.get("/api/tasks").json()[0]["status"] == "validated"
+
+
+def browser(team: Team, stack: str) -> httpx.Client:
+    """The example on a demo, as somebody with its password reaches it."""
+    outputs = team.stacks.outputs(stack)
+    trusted = ssl.create_default_context(cafile=str(team.trust))
+    login = ("demo", str(outputs["password"]))
+    return httpx.Client(
+        base_url=outputs["url"], auth=login, verify=trusted, timeout=20, trust_env=False
+    )
 
 
 def test_the_reaper_leaves_a_dated_demo_and_removes_only_what_states_lost_long_ago(

@@ -113,3 +113,15 @@ def test_a_refusal_says_what_why_and_how() -> None:
     assert "volumeSize: 40 GB → none" in text
     assert "deployment-flow-prod-data (43)" in text
     assert "pulumi config set confirm delete-volume-43 -s prod && pulumi up -s prod" in text
+
+
+def test_a_server_that_is_named_is_let_go_though_no_setting_would_replace_it() -> None:
+    assert guard.let_go(HELD, None) is None
+    assert guard.let_go(HELD, "replace-server-7, delete-volume-43") is None
+    named = guard.let_go(HELD, "replace-server-42")
+    assert named is not None
+    assert (named.kind, named.word, named.protected) == ("server", "replace-server-42", False)
+    for flag in ("deleteProtection", "shutdownBeforeDeletion"):
+        kept = guard.let_go(replace(HELD, server={**SERVER, flag: True}), "replace-server-42")
+        assert kept is not None
+        assert kept.protected, flag

@@ -335,3 +335,25 @@ def test_a_protected_server_is_not_shut_down_for_a_deletion_that_is_refused(
         server = made(engine, prod, plan.Place("fsn1"))["server"]
         assert server["protects_server"] is protected
         assert server["clean_shutdown"] is not protected
+
+
+@pytest.mark.parametrize("held_on_to", [True, False])
+def test_a_server_that_is_named_is_let_go_first_and_is_new_only_in_the_run_after(
+    engine: Engine, application: Path, sold: set[str], said: list[str], held_on_to: bool
+) -> None:
+    assert sold
+    on = resource("Server", name="s", location="fsn1", image="debian-13")
+    flags = {"deleteProtection": held_on_to, "shutdownBeforeDeletion": False}
+    last = Record((Recorded(on.type, on.name, {**on.properties, **flags}), *LIVE[1:]), FINISHED)
+    prod = wanted(application, "prod", confirm="replace-server-1")
+    where = plan.place(prod, last)
+    server = made(engine, prod, where, plan.check(prod, last, where))["server"]
+    assert server["protects_server"] is False
+    assert server["clean_shutdown"] is False
+    # What takes effect at first boot must not replace it before it was shut down.
+    assert server["keeps_first_boot"] is held_on_to
+    assert server["protects_data"]
+    assert server["protects_data_at_hetzner"]
+    assert "nothing protects server s (1)" in said[0]
+    other = wanted(application, "prod", confirm="replace-server-2")
+    assert plan.check(other, last, where) == []

@@ -26,6 +26,7 @@ ARGS: ServerArgs = {
     "keeps_first_boot": True,
     "protects_data": True,
     "protects_server": False,
+    "protects_data_at_hetzner": False,
     "clean_shutdown": True,
 }
 GIVEN: dict[str, Any] = {
@@ -89,7 +90,7 @@ def test_what_holds_data_is_protected_and_the_server_is_not(engine: Engine) -> N
 
 
 def test_production_is_protected_at_hetzner_too(engine: Engine) -> None:
-    made(engine, protects_server=True)
+    made(engine, protects_server=True, protects_data_at_hetzner=True)
     server = engine.one("Server", "staging-server")
     assert server.protect is True
     assert server.inputs["deleteProtection"] is True
