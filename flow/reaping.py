@@ -206,6 +206,9 @@ def _act(
         return replace(verdict, action="ended", dump=done.get("dump"))
     if verdict.action == "lost":
         cloud.delete(verdict.left)
+        ours = f"project={naming.label_value(project.name)},stack={name}"
+        if still := cloud.listed(f"{ALL},{ours}"):
+            raise FlowError(f"left behind: {', '.join(str(each) for each in still)}")
         return replace(verdict, action="removed", why=verdict.why)
     return verdict
 

@@ -1,4 +1,4 @@
-"""A stack's exported state, read: its outputs, and what of Hetzner's is in it. Pure."""
+"""A stack's exported state, read: its outputs, and what is Hetzner's and GitHub's in it. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _STACK = "pulumi:pulumi:Stack"
 _PROVIDER = "pulumi:providers:hcloud"
 _GITHUB = "pulumi:providers:github"
 _HETZNER = "hcloud:index/"
+_AT_GITHUB = "github:index/"
 _COMMAND = "command:local:Command"
 _ENVIRONMENT = "deployment-flow:index:Environment"
 
@@ -43,6 +44,8 @@ class State:
     """When a release was last handed over."""
     github: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Inputs of the GitHub provider, where the stack has a part at GitHub."""
+    repository: str = ""
+    """The repository (owner/name) that part is in."""
 
     @property
     def empty(self) -> bool:
@@ -64,6 +67,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
     outputs: Mapping[str, Any] = {}
     provider: Mapping[str, Any] = {}
     github: Mapping[str, Any] = {}
+    repository = ""
     release: Mapping[str, Any] = {}
     releases: tuple[Mapping[str, Any], ...] = ()
     found = []
@@ -86,11 +90,14 @@ def parse(deployment: Mapping[str, Any]) -> State:
             provider = _clear(resource.get("inputs") or {})
         elif kind == _GITHUB:
             github = _clear(resource.get("inputs") or {})
+        elif kind.startswith(_AT_GITHUB):
+            repository = str(values.get("repository") or repository)
         elif kind.startswith(_HETZNER):
             found.append(Held(kind.rpartition(":")[2], {**values, "id": resource.get("id")}))
         elif kind == _COMMAND and str(resource.get("urn")).endswith("-release"):
             deployed = _seconds(resource.get("modified"))
     first = min(created, default=None)
+    where = f"{github.get('owner')}/{repository}" if repository and github.get("owner") else ""
     return State(
         outputs=outputs,
         resources=tuple(found),
@@ -100,6 +107,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
         created=first,
         deployed=deployed,
         github=github,
+        repository=where,
     )
 
 
