@@ -40,8 +40,8 @@ class Found:
     created: int | None = None
     """In seconds since 1970; None for a record set, of which the API does not tell."""
     protected: bool = False
-    used_by: str = ""
-    """Id of the server it is attached or assigned to."""
+    used_by: frozenset[str] = frozenset()
+    """Ids of the servers it is attached, assigned or applied to."""
     item: Item | None = None
     """What is paid for; None for what costs nothing, and for UNPRICED."""
 
@@ -180,8 +180,6 @@ class Cloud:
 
 def _found(kind: str, thing: Any) -> Found:
     created = getattr(thing, "created", None)
-    holder = getattr(thing, "server", None)
-    used_by = getattr(thing, "assignee_id", None) or getattr(holder, "id", None)
     return Found(
         kind,
         str(thing.name or getattr(thing, "description", None) or thing.id),
@@ -190,9 +188,20 @@ def _found(kind: str, thing: Any) -> Found:
         id=str(thing.id),
         created=None if created is None else int(created.timestamp()),
         protected=bool((getattr(thing, "protection", None) or {}).get("delete")),
-        used_by="" if used_by is None else str(used_by),
+        used_by=_used_by(kind, thing),
         item=_item(kind, thing),
     )
+
+
+def _used_by(kind: str, thing: Any) -> frozenset[str]:
+    if kind == "firewall":
+        found = [each.server for each in thing.applied_to or [] if each.server is not None]
+    elif kind in ("volume", "floating IP"):
+        found = [thing.server] if thing.server is not None else []
+    else:
+        assigned = getattr(thing, "assignee_id", None)
+        return frozenset() if assigned is None else frozenset({str(assigned)})
+    return frozenset(str(each.id) for each in found)
 
 
 def _record_set(zone: str, thing: Any) -> Found:

@@ -179,8 +179,8 @@ def _of_itself(each: Found, wish: Wish, going: Set[str]) -> Finding | None:
     """Kept for what it is; None where that stands in no way. `going`: servers that are removed."""
     if each.protected:
         return Finding(each, "keep", f"it is protected; {unprotect(each)}")
-    if each.used_by and each.used_by not in going:
-        return Finding(each, "keep", f"server {each.used_by}, which stays, uses it")
+    if staying := sorted(each.used_by - going):
+        return Finding(each, "keep", f"server {staying[0]}, which stays, uses it")
     if each.kind in DATA and not wish.volumes:
         return Finding(each, "keep", "it holds data; --volumes removes it, too")
     return None

@@ -38,7 +38,8 @@ def sweep(
     planned = _planned(team, wish)
     if planned.to("remove") and not dry_run:
         if not yes:
-            terminal.progress.print(table(planned))
+            console = terminal.progress
+            console.print(table(planned), width=None if console.is_terminal else 200)
             planned = _agreed(team, wish, planned)
         with Stages() as stages:
             planned = sweeping.sweep(planned, stages)
@@ -73,28 +74,27 @@ def _agreed(team: project.Project, wish: sweeping.Wish, shown: sweeping.Plan) ->
 
 
 def table(planned: sweeping.Plan) -> Table:
-    """As a person reads it."""
+    """As a person reads it: by stack, each with its branch."""
     made = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("kind", "name", "stack", "branch", "age", "cost a month", "what", "why"):
+    for name in ("thing", "age", "cost a month", "what"):
         made.add_column(name, overflow="fold", justify="right" if "cost" in name else "left")
     currency = planned.prices.currency if planned.prices else ""
-    total = 0.0
-    for each in planned.findings:
+    total, stack = 0.0, ""
+    for each in sorted(planned.findings, key=lambda each: each.found.stack):
         found, cost = each.found, sweeping.month(each.found, planned.prices)
         total += cost or 0.0
+        if found.stack != stack:
+            stack, branch = found.stack, found.labels.get("branch", "")
+            made.add_row(f"[bold]{stack}[/]" + (f", branch {branch}" if branch else ""))
         age = None if found.created is None else planned.now - found.created
         made.add_row(
-            found.kind,
-            found.name,
-            found.stack,
-            found.labels.get("branch", ""),
+            f"  {found.kind} {found.name}",
             "" if age is None else survey.span(age),
             "unknown" if cost is None else f"{cost:.2f} {currency}".strip() if cost else "",
-            each.action,
-            each.why.replace("[", r"\["),
+            f"{each.action}: {each.why}".removesuffix(": ").replace("[", r"\["),
         )
     if total:
-        made.add_row("", "", "", "", "", f"{total:.2f} {currency}", "", "net, without traffic")
+        made.add_row("total", "", f"{total:.2f} {currency}", "net, without traffic")
     return made
 
 
