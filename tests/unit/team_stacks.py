@@ -97,8 +97,9 @@ class Stacks:
         kind = _KINDS.get(resource["type"])
         if kind is None or self.cloud is None or (kind == "volumes" and name in self.keeps):
             return
-        getattr(self.cloud.client, kind).get_by_id(int(resource["id"])).delete()
-        self.cloud.settled()
+        done = getattr(self.cloud.client, kind).get_by_id(int(resource["id"])).delete()
+        if kind == "servers":
+            done.wait_until_finished()
 
 
 def project_of(folder: Path, stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> Project:
