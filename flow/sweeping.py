@@ -188,7 +188,7 @@ def _of_itself(each: Found, wish: Wish, going: Set[str]) -> Finding | None:
 
 def unprotect(found: Found) -> str:
     """The command that makes a protected thing deletable."""
-    kind = found.kind.lower().replace(" ", "-")
+    kind = "image" if found.kind == "snapshot" else found.kind.lower().replace(" ", "-")
     if found.kind == "record set":
         zone, name, of = found.id.split("/")
         return f"hcloud zone rrset disable-protection {zone} {name} {of} change"

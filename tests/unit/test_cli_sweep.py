@@ -109,6 +109,7 @@ def test_a_state_that_cannot_be_read_may_hold_anything() -> None:
     [
         ("server", "7", "hcloud server disable-protection 7 delete rebuild"),
         ("primary IP", "7", "hcloud primary-ip disable-protection 7 delete"),
+        ("snapshot", "7", "hcloud image disable-protection 7 delete"),
         ("record set", "x.test/dev/A", "hcloud zone rrset disable-protection x.test dev A change"),
     ],
 )
