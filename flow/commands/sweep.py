@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from components import naming
 from flow import project, survey, sweeping, terminal
 from flow.commands.asking import DryRun, Json, Yes, agree
+from flow.commands.environments import complete
 from flow.errors import FlowError
 from flow.stages import Stages
 
@@ -17,7 +19,12 @@ from flow.stages import Stages
 def sweep(
     stack: Annotated[
         list[str] | None,
-        typer.Option("--stack", metavar="ENV", help="Only what is labelled with it; repeatable."),
+        typer.Option(
+            "--stack",
+            metavar="ENV",
+            help="Only what is labelled with it; repeatable.",
+            autocompletion=complete,
+        ),
     ] = None,
     volumes: Annotated[
         bool, typer.Option("--volumes", help="Volumes and snapshots, too, and the data on them.")
@@ -52,7 +59,7 @@ def sweep(
         )
     elif planned.findings:
         terminal.data.print(table(planned))
-    _end(planned, dry_run=dry_run)
+    _end(planned, names, dry_run=dry_run)
 
 
 def _planned(team: project.Project, wish: sweeping.Wish) -> sweeping.Plan:
@@ -88,17 +95,17 @@ def table(planned: sweeping.Plan) -> Table:
             made.add_row(f"[bold]{stack}[/]" + (f", branch {branch}" if branch else ""))
         age = None if found.created is None else planned.now - found.created
         made.add_row(
-            f"  {found.kind} {found.name}",
+            escape(f"  {found}"),
             "" if age is None else survey.span(age),
             "unknown" if cost is None else f"{cost:.2f} {currency}".strip() if cost else "",
-            f"{each.action}: {each.why}".removesuffix(": ").replace("[", r"\["),
+            escape(f"{each.action}: {each.why}".removesuffix(": ")),
         )
     if total:
         made.add_row("total", "", f"{total:.2f} {currency}", "net, without traffic")
     return made
 
 
-def _end(planned: sweeping.Plan, *, dry_run: bool) -> None:
+def _end(planned: sweeping.Plan, names: list[str], *, dry_run: bool) -> None:
     """Say how it ended; raises FlowError when something is left, or could not be looked for."""
     if planned.problems:
         raise FlowError(
@@ -106,16 +113,21 @@ def _end(planned: sweeping.Plan, *, dry_run: bool) -> None:
             "check the token and the network, then run it again",
         )
     left = [each for each in planned.findings if each.left]
+    busy = [each for each in planned.findings if each.settled]
+    if busy:
+        terminal.say(f"{len(busy)} thing(s) are left to an update that may be at work on them")
     if dry_run:
         left += planned.to("remove")
     if not left:
         removed = len(planned.to("removed"))
         done = f"{removed} thing(s) removed; " if removed else ""
-        terminal.say(f"{done}nothing is left that no stack owns")
+        of = f" of {', '.join(names)}" if names else ""
+        nothing = "nothing else" if busy else "nothing"
+        terminal.say(f"{done}{nothing}{of} is left that no stack owns")
         return
-    names = ", ".join(str(each.found) for each in left[:10])
+    told = ", ".join(str(each.found) for each in left[:10])
     more = f" and {len(left) - 10} more" if len(left) > 10 else ""
     raise FlowError(
-        f"{len(left)} thing(s) that no stack owns are left: {names}{more}",
+        f"{len(left)} thing(s) that no stack owns are left: {told}{more}",
         "flow sweep removes what it may" if dry_run else "the reason of each says what to do",
     )

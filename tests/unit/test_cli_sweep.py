@@ -254,7 +254,9 @@ def test_a_lock_on_the_stack_keeps_all_of_it(
     before = things(cloud)
     assert flow("--stack", "feature-demo/x", "--volumes", "--yes") == 0
     assert things(cloud) == before
-    assert "another update of" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "another update of" in told.out
+    assert "6 thing(s) are left to an update that may be at work on them" in told.err
 
 
 def test_a_protected_server_stays_with_all_it_uses(
