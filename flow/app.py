@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 from flow import terminal
 from flow.commands import (
     build,
+    cost,
     demo,
     deploy,
     destroy,
@@ -30,6 +31,7 @@ from flow.commands import (
     rollback,
     ssh,
     status,
+    sweep,
     unlock,
     workflow,
 )
@@ -59,6 +61,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "rollback": rollback.rollback_command,
     "destroy": destroy.destroy,
     "status": status.status,
+    "cost": cost.cost,
+    "sweep": sweep.sweep,
     "logs": logs.logs,
     "ssh": ssh.ssh,
     "unlock": unlock.unlock,

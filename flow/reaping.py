@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from components import naming
-from flow import clock, demos, pricing, state, survey
+from flow import clock, demos, destroying, pricing, state, survey
 from flow.errors import FlowError
 from flow.labelled import ALL, Cloud, Found
 from flow.project import Project
@@ -151,8 +151,14 @@ def plan(project: Project) -> tuple[list[Verdict], Cloud]:
         naming.label_value(name): not (isinstance(each, state.State) and each.empty)
         for name, each in found.items()
     }
-    verdicts += lost(cloud.listed(ALL), project.name, known, now)
-    return verdicts, cloud
+    named = {naming.label_value(name): name for name in found}
+    gone = [
+        replace(each, environment=named.get(each.environment, each.environment))
+        for each in lost(cloud.listed(ALL), project.name, known, now)
+    ]
+    # Of a stack whose state is empty that says more than the state.
+    said = {each.environment for each in gone}
+    return [each for each in verdicts if each.environment not in said] + gone, cloud
 
 
 def reap(
@@ -206,6 +212,12 @@ def _act(
         return replace(verdict, action="ended", dump=done.get("dump"))
     if verdict.action == "lost":
         cloud.delete(verdict.left)
+        ours = f"project={naming.label_value(project.name)},stack={verdict.left[0].stack}"
+        if still := cloud.listed(f"{ALL},{ours}"):
+            raise FlowError(f"left behind: {', '.join(str(each) for each in still)}")
+        if name in project.stacks.names():
+            # Empty: a destroy before left this behind. It looks elsewhere, too, and forgets it.
+            destroying.destroy(project, name, quiet)
         return replace(verdict, action="removed", why=verdict.why)
     return verdict
 

@@ -60,6 +60,7 @@ OUTSIDE = frozenset(
 # override what we set.
 FOREIGN = (
     "FLOW_GITHUB_TOKEN",
+    "FLOW_WEBHOOK_URL",
     "GH_TOKEN",
     "HCLOUD_CONFIG",
     "HCLOUD_CONTEXT",

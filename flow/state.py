@@ -1,4 +1,4 @@
-"""A stack's exported state, read: its outputs, and what of Hetzner's is in it. Pure."""
+"""A stack's exported state, read: its outputs, and what is Hetzner's and GitHub's in it. Pure."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _STACK = "pulumi:pulumi:Stack"
 _PROVIDER = "pulumi:providers:hcloud"
 _GITHUB = "pulumi:providers:github"
 _HETZNER = "hcloud:index/"
+_AT_GITHUB = "github:index/"
 _COMMAND = "command:local:Command"
 _ENVIRONMENT = "deployment-flow:index:Environment"
 
@@ -48,6 +49,8 @@ class State:
     """Inputs of the GitHub provider, where the stack has a part at GitHub."""
     released_on: str = ""
     """Id of the server, or address of the given host, that a release was handed to last."""
+    repository: str = ""
+    """The repository (owner/name) that part is in."""
 
     @property
     def empty(self) -> bool:
@@ -84,6 +87,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
     outputs: Mapping[str, Any] = {}
     provider: Mapping[str, Any] = {}
     github: Mapping[str, Any] = {}
+    repository = ""
     release: Mapping[str, Any] = {}
     releases: tuple[Mapping[str, Any], ...] = ()
     found = []
@@ -106,6 +110,8 @@ def parse(deployment: Mapping[str, Any]) -> State:
             provider = _clear(resource.get("inputs") or {})
         elif kind == _GITHUB:
             github = _clear(resource.get("inputs") or {})
+        elif kind.startswith(_AT_GITHUB):
+            repository = str(values.get("repository") or repository)
         elif kind.startswith(_HETZNER):
             properties = {**values, "id": resource.get("id")}
             found.append(Held(kind.rpartition(":")[2], properties, str(resource.get("urn"))))
@@ -114,6 +120,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
             machine = (_clear(resource.get("inputs") or {}).get("triggers") or [""])[0]
             released_on = str(machine).partition(" ")[0]
     first = min(created, default=None)
+    where = f"{github.get('owner')}/{repository}" if repository and github.get("owner") else ""
     return State(
         outputs=outputs,
         resources=tuple(found),
@@ -124,6 +131,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
         deployed=deployed,
         github=github,
         released_on=released_on,
+        repository=where,
     )
 
 

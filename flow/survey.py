@@ -96,6 +96,7 @@ def order(stack: str) -> tuple[int, str]:
 def row(name: str, found: state.State, said: str, prices: pricing.Prices | None) -> Row:
     """One environment's line."""
     outputs = found.outputs
+    cost = pricing.a_day(pricing.items(found), prices) if prices else None
     servers = found.find("Server")
     return Row(
         environment=name,
@@ -111,7 +112,7 @@ def row(name: str, found: state.State, said: str, prices: pricing.Prices | None)
         expires=found.number("expires"),
         until=found.number("until"),
         server=str(servers[0].get("serverType") or "") if servers else "",
-        cost_a_day=pricing.a_day(found, prices) if prices else (0.0 if found.empty else None),
+        cost_a_day=0.0 if found.empty else cost,
         currency=prices.currency if prices else "",
         asleep=found.asleep,
         saved_a_day=pricing.saved_a_day(found, prices) if prices else None,

@@ -13,10 +13,10 @@ from urllib.parse import quote
 import httpx
 import pulumi
 
+from components.github_address import PUBLIC, rest_url
 from settings_model import Github
 
 TIMEOUT_SECONDS: Final = 10.0
-_PUBLIC: Final = "https://api.github.com"
 # Nothing has such a name, so deleting it tells whether one may, and deletes nothing.
 _NOTHING: Final = "deployment-flow-may-i"
 _DOCUMENT: Final = "docs/settings.md lists what the token needs"
@@ -102,17 +102,6 @@ def _opened(wanted: Github, transport: httpx.BaseTransport | None) -> Iterator[h
             f"{wanted.url} does not answer ({type(error).__name__}). Nothing was changed. "
             "Next: check the network and https://www.githubstatus.com, then run the command again."
         ) from None
-
-
-def rest_url(url: str) -> str:
-    """Where the REST API is, of the address the provider is given; pure."""
-    address = url.rstrip("/")
-    if address in ("https://github.com", _PUBLIC):
-        return _PUBLIC
-    host = address.removeprefix("https://")
-    if host.endswith(".ghe.com"):
-        return f"https://{host}" if host.startswith("api.") else f"https://api.{host}"
-    return f"{address.removesuffix('/api/v3')}/api/v3"
 
 
 class _Asked:
@@ -249,7 +238,7 @@ class _Asked:
 
 
 def _site(url: str) -> str:
-    return "https://github.com" if rest_url(url) == _PUBLIC else rest_url(url).split("/api/v3")[0]
+    return "https://github.com" if rest_url(url) == PUBLIC else rest_url(url).split("/api/v3")[0]
 
 
 def _message(answer: httpx.Response) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,18 @@ import typer
 from rich.table import Table
 
 from feature_demo import script as feature_demo_script
-from flow import demos, deploying, project, reaping, sleeping, state, survey, terminal
+from flow import (
+    costing,
+    demos,
+    deploying,
+    project,
+    reaping,
+    sleeping,
+    state,
+    survey,
+    terminal,
+    webhook,
+)
 from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
 from flow.commands.deploy import tell
 from flow.commands.status import table
@@ -60,7 +72,13 @@ def up(
     folder = deploying.application_for(team, stack, application)
     with Stages() as stages:
         if dry_run:
-            terminal.print_json(_would(team, stack))
+            with stages.stage(f"{stack}: what it will cost"):
+                would, cost = _would(team, stack), costing.estimate(team, stack)
+            if as_json:
+                terminal.print_json({**would, "until": day, "cost": cost.output()})
+            else:
+                what = "would be deployed to" if would["exists"] else "would be made"
+                terminal.data.print(f"{stack} {what}\n{stack}: {cost}", markup=False)
             return
         done = demos.up(team, branch, stages, version=version, until=day, application=folder)
     tell(done, as_json)
@@ -181,12 +199,14 @@ def reap(dump_to: DumpTo = None, dry_run: DryRun = False, as_json: Json = False)
     """Announce what ends within a day, end what is over, remove what states have lost.
 
     A demo that was deployed within a day, or has a date to come, is never touched, nor is what
-    is no demo. Exit code 1 when one could not be ended.
+    is no demo. Exit code 1 when one could not be ended. FLOW_WEBHOOK_URL is told of what was done.
     """
     with Stages() as stages:
         done = reaping.reap(
             project.find(), stages, dry_run=dry_run, dumps=demos.Dumps(folder=dump_to)
         )
+    if said := webhook.tell(done, os.environ):
+        terminal.say(said)
     if as_json:
         terminal.print_json([each.output() for each in done])
     else:

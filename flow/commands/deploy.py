@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from components import naming
-from flow import deploying, project, terminal
+from flow import costing, deploying, project, terminal
 from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
 from flow.commands.environments import Environment
 from flow.stages import Stages
@@ -43,8 +43,14 @@ def deploy(
     if dry_run:
         with stages:
             planned = deploying.preview(team, wish, stages)
+            with stages.stage(f"{stack}: what it will cost"):
+                cost = costing.estimate(team, stack)
         if as_json:
-            terminal.print_json(planned)
+            terminal.print_json({**planned, "cost": cost.output()})
+        else:
+            changes = deploying.told_changes(planned["changes"])
+            would = changes if planned["exists"] else "everything would be made"
+            terminal.data.print(f"{stack}: {would}\n{stack}: {cost}", markup=False)
         return
     if naming.stage_of_stack(stack) == "prod":
         agree(f"Deploy {version or 'the settings'} to production?", yes)

@@ -11,7 +11,17 @@ from typing import Any
 from github.Repository import Repository
 
 from components import naming
-from flow import building, carrying, demos, deploying, project, reaping, survey, terminal
+from flow import (
+    building,
+    carrying,
+    demos,
+    deploying,
+    project,
+    reaping,
+    survey,
+    terminal,
+    webhook,
+)
 from flow.errors import FlowError
 from flow.onboarding import bug_form
 from flow.promotion import steps
@@ -102,6 +112,10 @@ def end(run: Run) -> None:
     with Stages() as stages:
         done = demos.end(team, run.stack, stages)
     Telling(run).ended(run.stack)
+    if not done["gone"]:
+        why = "its branch was deleted"
+        over = reaping.Verdict(run.stack, "ended", why, branch=run.branch, dump=done["dump"])
+        _tell_webhook([over])
     saved = f" Its data: `{done['dump']}`." if done["dump"] else ""
     run.tell(f"The demo {run.stack} has ended; nothing of it is left.{saved}")
 
@@ -110,6 +124,7 @@ def reap(run: Run) -> None:
     """Announce the demos that end soon, end those that are over. Raises FlowError: one was not."""
     with Stages() as stages:
         verdicts = reaping.reap(project.find(), stages)
+    _tell_webhook(verdicts)
     telling = Telling(run)
     lines = ["### Demos", "", "| demo | what | why |", "|---|---|---|"]
     for each in verdicts:
@@ -129,6 +144,11 @@ def reap(run: Run) -> None:
     failed = [each.environment for each in verdicts if each.action == "failed"]
     if failed:
         raise FlowError(f"not ended: {', '.join(failed)}", "flow demo reap --dry-run says why")
+
+
+def _tell_webhook(verdicts: list[reaping.Verdict]) -> None:
+    if said := webhook.tell(verdicts, os.environ):
+        terminal.say(said)
 
 
 def promote(run: Run, today: datetime.date) -> None:

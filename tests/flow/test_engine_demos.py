@@ -1,13 +1,18 @@
 """Demos with the real engine: made without settings, side by side, gone without a trace."""
 
+import json
+import os
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
 from components import naming
 from flow.looking import look
+from tests.flow.commands import Flow
 from tests.flow.team import Team
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
@@ -59,7 +64,51 @@ def test_one_demos_end_leaves_nothing_of_it_and_the_other_alone(team: Team) -> N
     assert team.listed(f"stack={STACKS[0]}") == {}
     other = team.stacks.outputs(STACKS[1])
     look(other["url"], "1.0.0", team.trust, password=other["password"])
-    team.stacks.destroy(STACKS[1])
+
+
+def test_a_demo_whose_state_is_lost_is_swept_and_its_data_only_on_demand(
+    team: Team, tmp_path: Path
+) -> None:
+    flow, stack = Flow(team, tmp_path), STACKS[1]
+    other = team.stacks.outputs(stack)
+    (cost,) = _costs(flow, stack)
+    assert _costs(flow, "no stack") == []
+    _lose_state(team, stack)
+    assert _costs(flow, "no stack") == [cost]
+    before = team.listed()
+    # It was made a minute ago: somebody's `up` may still be at it, whose state is elsewhere.
+    code, out, _ = flow.run("sweep", "--yes", "--json")
+    assert code == 0
+    assert {each["action"] for each in json.loads(out)["things"]} == {"keep"}
+    assert team.listed() == before
+    code, out, err = flow.run("sweep", "--stack", stack, "--yes", "--json")
+    assert code == 1, err
+    actions = {each["kind"]: each["action"] for each in json.loads(out)["things"]}
+    assert actions.pop("volume") == "keep"
+    assert set(actions) == {"server", "primary IP", "firewall", "SSH key", "record set"}
+    assert set(actions.values()) == {"removed"}
+    assert team.listed() == {"volumes": before["volumes"]}
+    code, _, err = flow.run("sweep", "--stack", stack, "--volumes", "--yes")
+    assert code == 0, err
     assert team.listed() == {}
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://{other['ipv4']}/", timeout=3, trust_env=False)
+
+
+def _costs(flow: Flow, line: str) -> list[float]:
+    """What the lines of that name cost a day."""
+    found = flow.json("cost")["environments"]
+    return [each["a_day"] for each in found if each["environment"] == line]
+
+
+def _lose_state(team: Team, stack: str) -> None:
+    """Forget a stack that holds things, as a lost bucket does."""
+    pulumi = str(team.project.root / ".toolchain/bin/pulumi")
+    subprocess.run(
+        [pulumi, "--non-interactive", "stack", "rm", "--force", "--yes", "-s", stack],
+        cwd=team.project.folder,
+        env={**os.environ, **team.project.environment()},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )

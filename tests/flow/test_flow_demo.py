@@ -48,6 +48,8 @@ def test_a_demo_is_up_and_says_so(flow: Flow, team: Team, stack: str) -> None:
     assert (row["environment"], row["branch"], row["version"]) == (stack, BRANCH, "1.0.0")
     assert row["health"] == "healthy"
     assert row["cost_a_day"] > 0
+    would = flow.json("demo", "up", BRANCH, "--dry-run")["cost"]
+    assert (would["a_day"], would["more_a_day"]) == (row["cost_a_day"], 0)
     assert len(row["commit"]) == 40
     password = str(team.stacks.outputs(stack)["password"])
     assert look(row["url"], "1.0.0", team.trust, password=password).version == "1.0.0"

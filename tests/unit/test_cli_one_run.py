@@ -87,6 +87,9 @@ class _Engine:
     def state(self, _: str) -> dict[str, Any]:
         return {}
 
+    def settings(self, _: str) -> dict[str, str]:
+        return {}
+
     def destroy(self, name: str, _: Any) -> Result:
         self.asked.append(("destroy", name))
         return Result({"delete": 3}, "")

@@ -23,9 +23,19 @@ services:
 """
 PRICING = {
     "currency": "EUR",
+    "vat_rate": "19.000000",
     "volume": {"price_per_gb_month": {"net": "0.0440"}},
     "primary_ips": [
-        {"type": "ipv4", "prices": [{"location": "fsn1", "price_hourly": {"net": "0.0008"}}]}
+        {
+            "type": "ipv4",
+            "prices": [
+                {
+                    "location": "fsn1",
+                    "price_hourly": {"net": "0.0008"},
+                    "price_monthly": {"net": "0.50"},
+                }
+            ],
+        }
     ],
     "server_types": [
         {
@@ -99,14 +109,20 @@ def test_a_stack_that_was_never_brought_up_is_empty() -> None:
 def test_a_day_costs_what_hetzners_list_says() -> None:
     prices = pricing.parse(PRICING)
     found = state.parse(deployment())
-    server = 3.49 * 12 / 365.25  # the month's price is a cap: 24 hours would be more
-    volume = 10 * 0.0440 * 12 / 365.25
-    assert pricing.a_day(found, prices) == pytest.approx(server + volume + 24 * 0.0008, abs=1e-4)
+    # The month's price is a cap: 24 hours would be more.
+    month = 3.49 + 0.50 + 10 * 0.0440
+    day = pricing.a_day(pricing.items(found), prices)
+    assert day == pytest.approx(month * 12 / 365.25, abs=1e-4)
+    assert day is not None
+    assert pricing.a_month(day) == pytest.approx(month, abs=0.01)
+    assert prices.gross(month) == pytest.approx(month * 1.19)
 
 
 def test_a_server_that_is_not_on_the_list_costs_unknown_and_not_nothing() -> None:
     bare = {**PRICING, "server_types": []}
-    assert pricing.a_day(state.parse(deployment()), pricing.parse(bare)) is None
+    found = pricing.items(state.parse(deployment()))
+    assert pricing.a_day(found, pricing.parse(bare)) is None
+    assert pricing.a_day(found, pricing.parse({**PRICING, "primary_ips": []})) is None
 
 
 def test_health_paths_are_those_of_public_services() -> None:
@@ -177,7 +193,7 @@ def test_the_table_says_how_long_a_demo_has_and_what_all_cost_together(
     Console(width=200).print(table(rows, 1767400000 - 3 * 86400))
     said = capsys.readouterr().out
     assert "in 3 d" in said
-    assert "0.30 EUR" in said
+    assert "0.29 EUR" in said
 
 
 def test_many_are_asked_at_once_and_answered_in_order() -> None:

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from components.github_address import rest_url
 from planning import github
 from settings_model import Github
 
@@ -195,7 +196,7 @@ def test_a_github_that_does_not_answer_is_no_traceback() -> None:
     ],
 )
 def test_the_api_is_where_the_provider_looks_for_it(url: str, api: str) -> None:
-    assert github.rest_url(url) == api
+    assert rest_url(url) == api
 
 
 def test_what_no_state_knows_is_deleted_by_its_name_and_nothing_else(hub: Hub) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flow import caller, deploying
+from flow import caller, deploying, webhook
 from flow.errors import FlowError
 from flow.runs import jobs, run
 
@@ -116,6 +116,18 @@ def test_no_deploy_is_cancelled_and_no_waiting_one_dropped() -> None:
         if "environment" in job:
             assert job["concurrency"]["cancel-in-progress"] is False, name
             assert job["concurrency"].get("queue") == "max", name
+
+
+def test_the_webhooks_secret_goes_to_the_jobs_that_end_demos_and_to_no_other() -> None:
+    called = yaml.safe_load((ROOT / ".github/workflows/flow.yml").read_text())
+    given = {
+        name
+        for name, job in called["jobs"].items()
+        for step in job["steps"]
+        if step.get("env", {}).get(webhook.URL) == "${{ secrets.FLOW_WEBHOOK_URL }}"
+        and step["env"].get(webhook.KIND) == "${{ vars.FLOW_WEBHOOK_KIND }}"
+    }
+    assert given == {"end", "reap"}
 
 
 def test_who_tests_staging_is_told_where_to_report_a_bug_of_the_version() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flow import reaping
+from flow import demos, reaping, webhook
 from flow.errors import FlowError
 from flow.promotion import steps
 from flow.runs import jobs
@@ -165,6 +165,28 @@ def test_the_nightly_run_tells_of_every_demo_before_it_fails_for_one(
     summary = (tmp_path / "summary").read_text()
     assert "| feature-demo-old | ended |" in summary
     assert "registry.test/dumps:1" in summary
+
+
+def test_the_nightly_run_and_a_deleted_branch_tell_the_webhook(
+    served: Served, pushed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str | None]] = []
+
+    def tell(verdicts: list[reaping.Verdict], _: Any) -> str:
+        told.extend((each.action, each.dump) for each in verdicts)
+        return ""
+
+    monkeypatch.setattr(webhook, "tell", tell)
+    monkeypatch.setattr(reaping, "reap", lambda *_: [verdict(STACK, "announced")])
+    jobs.reap(a_run(served, pushed, "development"))
+    ended = {"gone": False, "dump": "registry.test/dumps:1"}
+    monkeypatch.setattr(demos, "end", lambda *_: ended)
+    deletion = a_run(served, pushed, "development", name="delete", event={"ref": DEMO})
+    jobs.end(deletion)
+    assert told == [("announced", None), ("ended", "registry.test/dumps:1")]
+    monkeypatch.setattr(demos, "end", lambda *_: {"gone": True, "dump": None})
+    jobs.end(deletion)
+    assert len(told) == 2
 
 
 @pytest.fixture

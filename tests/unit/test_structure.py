@@ -27,9 +27,10 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "feature_demo": frozenset(
         {"components.bundle", "components.compose", "components.naming", "remote"}
     ),
-    # Of the components only what is pure: names, labels, and how a Compose file is read.
+    # Of the components only what is pure: names, addresses, labels, and how files are read.
     "flow": frozenset(
         {"components.compose", "components.labels", "components.naming", "components.plain_yaml"}
+        | {"components.github_address", "components.given_hosts"}
         | {"feature_demo.script", "registry", "remote.ssh", "sandbox"}
     ),
     "planning": frozenset({"components", "registry", "remote.shipment", "settings_model"}),

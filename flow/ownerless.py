@@ -1,0 +1,159 @@
+"""What Hetzner lists under the project's labels and no state holds, by every token at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components import labels, naming
+from flow import pricing, state, survey
+from flow.errors import FlowError
+from flow.labelled import Cloud, Found
+from flow.project import Project
+
+# Kinds of a state → kinds of the API's lists.
+_KINDS = {
+    "Server": "server",
+    "LoadBalancer": "load balancer",
+    "Volume": "volume",
+    "PrimaryIp": "primary IP",
+    "FloatingIp": "floating IP",
+    "Firewall": "firewall",
+    "Network": "network",
+    "PlacementGroup": "placement group",
+    "SshKey": "SSH key",
+    "Snapshot": "snapshot",
+}
+
+Key = tuple[str, str]
+"""(kind, id) of one thing at Hetzner."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found, everywhere."""
+
+    names: tuple[str, ...]
+    """Stacks of the backend."""
+    states: Mapping[str, state.State | FlowError] = field(repr=False)
+    """The state of each, without its secrets, or why it cannot be read."""
+    owned: frozenset[Key]
+    lost: tuple[Found, ...]
+    clouds: Mapping[Key, Cloud] = field(repr=False)
+    """Where each listed thing is."""
+    problems: tuple[str, ...] = ()
+    """Hetzner projects that could not be asked."""
+
+
+def look(project: Project) -> Look:
+    """Ask the backend for all states and Hetzner for all that is labelled. Raises FlowError."""
+    names = project.stacks.names()
+    states = survey.states(project, names)
+    whole = {name: each for name, each in states.items() if isinstance(each, state.State)}
+    owned = held(whole.values())
+    listed, clouds, problems = listed_by(clouds_at_hand(project, whole))
+    lost = ownerless(listed, project.name, owned)
+    return Look(tuple(names), states, frozenset(owned), tuple(lost), clouds, tuple(problems))
+
+
+def prices_for(project: Project, found: Look) -> pricing.Prices | None:
+    """Today's prices, by any token; None where no one tells them."""
+    whole = {name: each for name, each in found.states.items() if isinstance(each, state.State)}
+    return survey.price_list(survey.providers(project, whole))
+
+
+def held(states: Iterable[state.State]) -> set[Key]:
+    """Everything that these states hold."""
+    found: set[Key] = set()
+    for each in states:
+        for thing in each.resources:
+            of = thing.properties
+            if thing.kind == "ZoneRrset":
+                found.add(("record set", f"{of.get('zone')}/{of.get('name')}/{of.get('type')}"))
+            elif thing.kind.endswith("Certificate"):
+                found.add(("certificate", str(of.get("id"))))
+            elif thing.kind in _KINDS:
+                found.add((_KINDS[thing.kind], str(of.get("id"))))
+    return found
+
+
+def ownerless(listed: Iterable[Found], project: str, owned: set[Key]) -> list[Found]:
+    """What carries this project's labels and is in no state; pure."""
+    ours = labels.MANAGED_BY, naming.label_value(project)
+    return [
+        each
+        for each in listed
+        if (each.labels.get("managed-by"), each.labels.get("project")) == ours
+        and (each.kind, each.id) not in owned
+    ]
+
+
+def clouds_at_hand(project: Project, states: Mapping[str, state.State]) -> list[tuple[str, Cloud]]:
+    """Every Hetzner project there is a token for, with whose that token is.
+
+    Raises FlowError without one.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for whose, provider in _providers(project, states):
+        if token := provider.get("token"):
+            endpoint = provider.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT") or ""
+            found.setdefault((str(token), str(endpoint or pricing.HETZNER_API)), whose)
+    if not found:
+        raise FlowError(
+            "there is no Hetzner token to look with", "export HCLOUD_TOKEN, one of the project's"
+        )
+    return [(whose, Cloud(*at)) for at, whose in found.items()]
+
+
+def _providers(
+    project: Project, states: Mapping[str, state.State]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield "HCLOUD_TOKEN", {"token": os.environ.get("HCLOUD_TOKEN")}
+    stacks = project.stacks
+
+    def read(name: str) -> Mapping[str, Any]:
+        try:
+            if "token" in states[name].provider:
+                return state.parse(stacks.state(name)).provider
+            settings = stacks.settings(name)
+        except FlowError:
+            return {}
+        return {key: settings.get(f"hcloud:{key}") for key in ("token", "endpoint")}
+
+    # A demo has none of its own; a stage has, when its state is empty or lost, too.
+    asked = [
+        name
+        for name, each in states.items()
+        if "token" in each.provider or naming.stage_of_stack(name) not in ("demo", None)
+    ]
+    for name, provider in zip(asked, survey.at_once(read, asked, survey.ENGINES), strict=True):
+        yield f"the token of {name}", provider
+
+
+def listed_by(
+    clouds: list[tuple[str, Cloud]],
+) -> tuple[list[Found], dict[Key, Cloud], list[str]]:
+    """What all projects list, once each, where, and which of them could not be asked."""
+
+    def ask(at: tuple[str, Cloud]) -> list[Found] | FlowError:
+        try:
+            return at[1].listed()
+        except FlowError as error:
+            return error
+
+    found: list[Found] = []
+    where: dict[Key, Cloud] = {}
+    problems = []
+    answers = survey.at_once(ask, clouds, survey.REQUESTS)
+    for (whose, cloud), answer in zip(clouds, answers, strict=True):
+        if isinstance(answer, FlowError):
+            problems.append(f"{whose}: {answer.problem}")
+            continue
+        for each in answer:
+            # Two tokens may be of one project.
+            if (each.kind, each.id) not in where:
+                where[each.kind, each.id] = cloud
+                found.append(each)
+    return found, where, problems
