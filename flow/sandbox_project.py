@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from flow import backends
 from flow.errors import FlowError
 from flow.stacks import Stacks
 
@@ -65,6 +66,7 @@ FOREIGN = (
     "HCLOUD_CONTEXT",
     "PULUMI_ACCESS_TOKEN",
     "PULUMI_CONFIG_PASSPHRASE_FILE",
+    *sorted(backends.ENDED),
     "PULUMI_OPTION_STACK",
     "PULUMI_STACK",
 )
@@ -109,8 +111,13 @@ class SandboxProject:
             "PATH": self._path(os.environ.get("PATH", "/usr/bin:/bin")),
             "PULUMI_HOME": str(self.root / ".toolchain/pulumi-home"),
             "PULUMI_OPTION_CWD": str(self.folder),
-            "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": str(self.credentials["passphrase"]),
+            # Plain `pulumi` reaches dev and staging; `flow` all, by the names with an ending.
+            **self._opening(backends.NONPROD),
+            **{
+                backends.of_group(variable, group): value
+                for group in backends.GROUPS
+                for variable, value in self._opening(group).items()
+            },
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             # The toolchain has put every plugin there. For an SDK that is installed and not
             # used the engine would otherwise try a download at every run: five seconds here.
@@ -138,6 +145,22 @@ class SandboxProject:
             "FLOW_SANDBOX": "1",
         }
 
+    @property
+    def _is_separate(self) -> bool:
+        """Whether each group has a state of its own; a sandbox of an older version has one."""
+        has_one = (self.directory / "state/.pulumi").exists()
+        return "passphrases" in self.credentials and not has_one
+
+    def state(self, group: str) -> Path:
+        """The folder of a group's state."""
+        return self.directory / "state" / (group if self._is_separate else "")
+
+    def _opening(self, group: str) -> dict[str, str]:
+        """Where a group's state is, and its passphrase."""
+        own = self.credentials["passphrases"][group] if self._is_separate else ""
+        word = str(own or self.credentials["passphrase"])
+        return {backends.URL: f"file://{self.state(group)}", backends.PASSPHRASE: word}
+
     def exports(self) -> str:
         """The environment as lines for `eval` in a POSIX shell."""
         lines = [f"unset {' '.join(FOREIGN)}"]
@@ -150,7 +173,8 @@ class SandboxProject:
         Cheap when nothing is to do. A person's own changes to the sandbox's stack
         files stay; what has changed in the committed ones since is taken over.
         """
-        for part in (self.folder, self.folder / "docker", self.directory / "state"):
+        states = map(self.state, backends.GROUPS)
+        for part in (self.folder, self.folder / "docker", *states):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self.folder / "certificates.pem", self._certificates())
         _write(self.folder / "docker/config.json", json.dumps(docker_config(self.credentials)))
@@ -204,7 +228,8 @@ class SandboxProject:
         return unpinned
 
     def _has_state(self, stack: str) -> bool:
-        return any((self.directory / "state/.pulumi/stacks").glob(f"*/{stack}.json"))
+        folder = self.state(backends.group_of(stack)) / ".pulumi/stacks"
+        return any(folder.glob(f"*/{stack}.json"))
 
     def _path(self, path: str) -> str:
         own = [str(self.root / ".venv/bin"), str(self.root / ".toolchain/bin")]

@@ -22,15 +22,13 @@ from github import Auth, Github, UnknownObjectException
 from github.Repository import Repository
 
 from components import naming
-from flow import caller, run_environments
+from flow import backends, caller, run_environments
 from flow.errors import FlowError
 from flow.publishing import BASE_IMAGE
 from flow.sandbox_project import APPLICATION, DEPLOYMENT, PROJECT_OF_STACK, SandboxProject
 
 # The last is the default: deletions and schedules run there.
 BRANCHES = tuple(reversed(list(naming.STAGE_BRANCHES.values())))
-# Which of the sandbox's Hetzner projects the runs in an environment may reach.
-HETZNER_PROJECTS = {"flow-nonprod": "nonprod", "flow-prod": "prod", "flow-demo": "demo"}
 _SECONDS = 120
 
 
@@ -73,7 +71,7 @@ class SandboxTeam:
             self._publish_application(commit)
             application.edit(default_branch=BRANCHES[-1])
         run_environments.let_runs_ask(application)
-        for name in HETZNER_PROJECTS:
+        for name in run_environments.GROUPS:
             self._environment(application, name)
 
     # -- parts -----------------------------------------------------------------
@@ -90,17 +88,21 @@ class SandboxTeam:
     def _environment(self, repository: Repository, name: str) -> None:
         credentials = self._project.credentials
         registry = credentials["registry"]["pull"]
+        group = run_environments.GROUPS[name]
+        known = self._project.environment()
         contents = run_environments.Contents(
             secrets={
-                "HCLOUD_TOKEN": str(credentials["projects"][HETZNER_PROJECTS[name]]["token"]),
-                "PULUMI_CONFIG_PASSPHRASE": str(credentials["passphrase"]),
+                "HCLOUD_TOKEN": str(credentials["projects"][group]["token"]),
+                "PULUMI_CONFIG_PASSPHRASE": known[backends.of_group(backends.PASSPHRASE, group)],
                 "REGISTRY_PASSWORD": str(registry["password"]),
                 # Makes the stages' own environments and rules, which no run's own token may.
-                "FLOW_GITHUB_TOKEN": self.token("maintainer"),
+                "FLOW_GITHUB_TOKEN": ""
+                if name in run_environments.WITHOUT_TOKEN
+                else self.token("maintainer"),
             },
             variables={
                 "HCLOUD_ENDPOINT": str(credentials["endpoint"]),
-                "PULUMI_BACKEND_URL": self._project.environment()["PULUMI_BACKEND_URL"],
+                "PULUMI_BACKEND_URL": known[backends.of_group(backends.URL, group)],
                 "REGISTRY_USERNAME": str(registry["username"]),
             },
             reviewers=[self.client().get_user("reviewer").id] if name == "flow-prod" else [],

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from feature_demo import script as feature_demo_script
-from flow import demos, deploying, project, reaping, survey, terminal
+from flow import backends, demos, deploying, project, reaping, survey, terminal
 from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
 from flow.commands.deploy import tell
 from flow.commands.status import table
@@ -154,7 +154,7 @@ def reap(dump_to: DumpTo = None, dry_run: DryRun = False, as_json: Json = False)
 
 def _would(team: project.Project, stack: str) -> dict[str, object]:
     """What a run would act on, for --dry-run."""
-    exists = stack in team.stacks.names()
+    exists = stack in team.stacks.names((backends.DEMO,))
     rows = survey.look(team, [stack]) if exists else []
     return {"environment": stack, "exists": exists, "now": [each.output() for each in rows]}
 

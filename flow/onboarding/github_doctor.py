@@ -66,8 +66,9 @@ def looks(
         ("GitHub: workflow", asked(workflow)),
         *(
             (f"GitHub: {each}", asked(_environment(each, configured)))
-            for each in run_environments.ENVIRONMENTS
+            for each in run_environments.GROUPS
         ),
+        ("GitHub: states", asked(states)),
         ("GitHub: runs", asked(runs)),
         ("GitHub: what came back", asked(lambda _: below(repository, environment))),
     ]
@@ -148,7 +149,9 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
         hub.names(f"{path}/secrets", "secrets"),
         hub.names(f"{path}/variables", "variables"),
     )
-    wanted = [*SECRETS, *(["FLOW_GITHUB_TOKEN"] if configured else [])]
+    token = run_environments.STACKS_TOKEN
+    is_without = name in run_environments.WITHOUT_TOKEN
+    wanted = [*SECRETS, *([token] if configured and not is_without else [])]
     if str((variables.get("PULUMI_BACKEND_URL") or {}).get("value", "")).startswith("s3:"):
         wanted += ["STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"]
     if "REGISTRY_USERNAME" in variables:
@@ -157,8 +160,12 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
     for kind, had, names in (("secret", secrets, wanted), ("variable", variables, VARIABLES)):
         if lacking := [each for each in names if each not in had]:
             checks.append(missing(title, f"lacks the {kind} {', '.join(lacking)}", _INIT))
+    if is_without and token in secrets:
+        seen = f"has {token}, an administrator's: who may push a demo's branch may have it"
+        checks.append(warning(title, seen, f"{_INIT}, which takes it out"))
     policies = hub.names(f"{path}/deployment-branch-policies", "branch_policies")
-    expected = run_environments.ENVIRONMENTS[name] or (run_environments.RELEASES,)
+    admitted = run_environments.admitted(name, str(hub.facts()["default_branch"]))
+    expected = [pattern for pattern, _kind in admitted]
     if lacking := [each for each in expected if each not in policies]:
         checks.append(missing(title, f"does not admit {', '.join(lacking)}", _INIT))
     if extra := sorted(set(policies) - set(expected)):
@@ -169,6 +176,22 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
         checks.append(missing(title, seen, f"{_INIT} --reviewer LOGIN"))
     held = f"{len(secrets)} secrets, {len(variables)} variables, admits {', '.join(policies)}"
     return checks or [ok(title, held)]
+
+
+def states(hub: Hub) -> list[Check]:
+    """Whether each environment of runs has a state of its own, as far as variables tell."""
+    title = "GitHub: states"
+    groups_at: dict[str, list[str]] = {}
+    for name in run_environments.GROUPS:
+        variables = hub.names(f"/environments/{name}/variables", "variables")
+        if url := str((variables.get("PULUMI_BACKEND_URL") or {}).get("value", "")):
+            groups_at.setdefault(url.partition("?")[0].rstrip("/"), []).append(name)
+    shared = [names for names in groups_at.values() if len(names) > 1]
+    if shared:
+        told = "; ".join(f"{' and '.join(names)} have one" for names in shared)
+        seen = f"{told}: a run in one opens what the others' stacks hold"
+        return [warning(title, seen, "a place for each (docs/real-accounts.md), then flow init")]
+    return [ok(title, "each environment has its own")] if groups_at else []
 
 
 def reviewers(environment: Mapping[str, Any]) -> list[str]:

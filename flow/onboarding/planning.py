@@ -23,7 +23,6 @@ from flow.run_environments import Contents
 
 STAGES = tuple(naming.STAGE_BRANCHES)
 PROJECT_OF = {"dev": "nonprod", "staging": "nonprod", "prod": "prod"}
-PROJECT_OF_ENVIRONMENT = {"flow-nonprod": "nonprod", "flow-prod": "prod", "flow-demo": "demo"}
 _HOSTS = {"dev": "dev", "staging": "staging", "prod": "app"}
 
 
@@ -158,15 +157,17 @@ def stack_steps(project: Project, told: Answers) -> tuple[list[Step], set[str]]:
     """Stacks and their Hetzner tokens; and the Hetzner projects whose token changes."""
     steps: list[Step] = []
     changed: set[str] = set()
-    parts = urlsplit(told.state)
-    folder = Path(parts.path) if parts.scheme == "file" else None
-    if folder is not None and not folder.is_dir():
-        steps.append(
-            Step(f"the state's folder {folder}", lambda: folder.mkdir(mode=0o700, parents=True))
-        )
-        had: list[str] = []
-    else:
-        had = project.stacks.names()
+    to_make: list[Path] = []
+    asked: list[str] = []
+    for group, state in told.states.items():
+        parts = urlsplit(state.url)
+        folder = Path(parts.path)
+        if parts.scheme != "file" or folder.is_dir():
+            asked.append(group)
+        elif folder not in to_make:
+            to_make.append(folder)
+    steps += [Step(f"the state's folder {each}", _folder(each)) for each in to_make]
+    had = project.stacks.names(asked) if asked else []
     for stage in STAGES:
         if stage not in had:
             steps.append(Step(f"the stack {stage}", _creator(project, stage)))
@@ -181,6 +182,10 @@ def stack_steps(project: Project, told: Answers) -> tuple[list[Step], set[str]]:
     return steps, changed
 
 
+def _folder(folder: Path) -> Callable[[], object]:
+    return lambda: folder.mkdir(mode=0o700, parents=True)
+
+
 def _creator(project: Project, stage: str) -> Callable[[], object]:
     return lambda: project.stacks.create(stage)
 
@@ -192,17 +197,20 @@ def _secret(project: Project, stage: str, token: str) -> Callable[[], object]:
 def contents(told: Answers, access: Access, name: str, endpoint: str) -> Contents:
     """What one environment of runs holds."""
     is_prod = name == "flow-prod"
+    group = run_environments.GROUPS[name]
+    state = told.states[group]
+    with_token = name not in run_environments.WITHOUT_TOKEN
     return Contents(
         secrets={
-            "HCLOUD_TOKEN": told.secrets[PROJECT_OF_ENVIRONMENT[name]],
-            "PULUMI_CONFIG_PASSPHRASE": told.secrets["passphrase"],
+            "HCLOUD_TOKEN": told.secrets[group],
+            "PULUMI_CONFIG_PASSPHRASE": state.passphrase,
             "REGISTRY_PASSWORD": told.secrets["registry"],
-            "FLOW_GITHUB_TOKEN": told.secrets["stacks"],
-            "STATE_ACCESS_KEY_ID": told.secrets.get("key", ""),
-            "STATE_SECRET_ACCESS_KEY": told.secrets.get("key_secret", ""),
+            run_environments.STACKS_TOKEN: told.secrets["stacks"] if with_token else "",
+            "STATE_ACCESS_KEY_ID": state.key,
+            "STATE_SECRET_ACCESS_KEY": state.key_secret,
         },
         variables={
-            "PULUMI_BACKEND_URL": told.state,
+            "PULUMI_BACKEND_URL": state.url,
             "REGISTRY_USERNAME": told.registry_user,
             "HCLOUD_ENDPOINT": endpoint,
         },
@@ -235,8 +243,10 @@ def environment_step(
         for key, value in wanted.variables.items()
         if value and (key not in variables or variables[key]["value"] != value)
     ]
-    admitted = run_environments.ENVIRONMENTS[name] or (run_environments.RELEASES,)
-    told += [f"admits {each}" for each in admitted if each not in policies]
+    if name in run_environments.WITHOUT_TOKEN and run_environments.STACKS_TOKEN in secrets:
+        told.append(f"without the secret {run_environments.STACKS_TOKEN}")
+    admitted = run_environments.admitted(name, wanted.default_branch)
+    told += [f"admits {each}" for each, _kind in admitted if each not in policies]
     asked = _asked(found) if found is not None else None
     if found is not None and asked is not None:
         users, teams = asked
