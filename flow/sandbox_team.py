@@ -24,6 +24,7 @@ from github.Repository import Repository
 from components import naming
 from flow import backends, caller, run_environments
 from flow.errors import FlowError
+from flow.onboarding import release_tags
 from flow.publishing import BASE_IMAGE
 from flow.sandbox_project import APPLICATION, DEPLOYMENT, PROJECT_OF_STACK, SandboxProject
 
@@ -71,6 +72,7 @@ class SandboxTeam:
             self._publish_application(commit)
             application.edit(default_branch=BRANCHES[-1])
         run_environments.let_runs_ask(application)
+        release_tags.ensure(application)
         for name in run_environments.GROUPS:
             self._environment(application, name)
 

@@ -14,6 +14,7 @@ from github import GithubException
 from components import naming
 from flow import caller, run_environments
 from flow.errors import FlowError
+from flow.onboarding import release_tags
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.onboarding.hub import Hub
 from flow.promotion import steps, team
@@ -69,6 +70,7 @@ def looks(
             for each in run_environments.GROUPS
         ),
         ("GitHub: states", asked(states)),
+        ("GitHub: tags", asked(tags)),
         ("GitHub: runs", asked(runs)),
         ("GitHub: what came back", asked(lambda _: below(repository, environment))),
     ]
@@ -202,6 +204,20 @@ def reviewers(environment: Mapping[str, Any]) -> list[str]:
         if rule["type"] == "required_reviewers"
         for each in rule["reviewers"]
     ]
+
+
+def tags(hub: Hub) -> list[Check]:
+    """Who may make a release's tag, which starts production's deploy."""
+    name = f"GitHub: tags {run_environments.RELEASES}"
+    try:
+        open_ = release_tags.open_to(release_tags.rulesets(hub))
+    except FlowError as error:
+        mend = "a public repository, or a plan that has rulesets; else few with the write role"
+        return [warning(name, f"{error.problem}: who may write may tag a release", mend)]
+    if open_:
+        seen = f"who may write may do this: {', '.join(open_)}. A tag starts a production release"
+        return [missing(name, seen, _INIT)]
+    return [ok(name, "made, moved and deleted by who publishes releases alone")]
 
 
 def runs(hub: Hub) -> list[Check]:

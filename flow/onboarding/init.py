@@ -116,6 +116,9 @@ def plan(
                 f"{', '.join(FILES)} there, then run flow init again, which pins that commit"
             )
         steps += application.branch_steps(hub, repository, keep_default=wishes.keep_default)
+        tag_steps, told_of_tags = application.tag_steps(hub, repository)
+        steps += tag_steps
+        notes += told_of_tags
         names = {k: v for k, v in environment.items() if k == "HCLOUD_ENDPOINT"}
         kept = str(hub.facts()["default_branch"]) if wishes.keep_default else ""
         for name, where in run_environments.GROUPS.items():
