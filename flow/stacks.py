@@ -20,6 +20,8 @@ from flow.run_settings import run_settings
 
 _Done = automation.UpResult | automation.RefreshResult | automation.DestroyResult
 
+_NOTHING = "urn:pulumi:none::none::none:none:None::none"
+
 # Exit code when another update of the stack runs: worth another try, unlike a failure.
 BUSY = 3
 
@@ -264,19 +266,24 @@ class Stacks:
         return automation.Stack.select(name, self._of(name))
 
     def holders(self, name: str) -> list[locks.Holder]:
-        """Who holds the stack's lock now; empty when nobody does."""
+        """Who holds the stack's lock now; empty when nobody does. Raises FlowError."""
         try:
             # Takes the lock and stops at once: there is no such resource to refresh.
             self._run(
                 *(name, "refresh", "--yes", "--skip-preview"),
-                *("--target", "urn:pulumi:none::none::none:none:None::none"),
+                *("--target", _NOTHING),
             )
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.ConcurrentUpdateError as error:
             return locks.holders(str(error))
-        except automation.CommandError:
-            return []
+        except automation.CommandError as error:
+            if _NOTHING in str(error):
+                return []  # it had the lock, and found no such resource
+            raise FlowError(
+                f"nobody can say whether {name} is locked: {cause(error)}",
+                f"look at {backends.URL}, its keys and the passphrase, then: flow unlock {name}",
+            ) from error
         return []
 
     def unlock(self, name: str, found: list[locks.Holder]) -> None:

@@ -17,14 +17,13 @@ import httpx
 import pytest
 import yaml
 
-from flow import backends, caller
+from flow import backends, caller, git
 from flow.onboarding import bug_form
 from flow.sandbox_project import SandboxProject, sandbox_project
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = "example-org"
-HELPER = '!f() { echo username=x; echo "password=$GITHUB_TOKEN"; }; f'
 STAGES = ("dev", "staging", "prod")
 FINE = {
     **dict.fromkeys(("administration", "contents", "environments"), "write"),
@@ -151,7 +150,8 @@ def _clone(application: Application) -> None:
     url = str(application.site.base_url)
     application.git("init", "--quiet", "--initial-branch=main")
     application.git("remote", "add", "origin", f"{url.rstrip('/')}/{application.deployment}.git")
-    application.git("-c", f"credential.helper={HELPER}", "pull", "--quiet", "origin", "main")
+    token = application.environment["GITHUB_TOKEN"]
+    git.run(application.folder, "pull", "--quiet", "origin", "main", token=token)
 
 
 def _folder(project: SandboxProject, folder: Path) -> None:
