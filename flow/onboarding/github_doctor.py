@@ -114,8 +114,41 @@ def workflow(hub: Hub) -> list[Check]:
             checks.append(warning("GitHub: schedules", f"GitHub says {each['state']}", mend))
     other = Hub(repository, hub.token, hub.api)
     with other:
-        checks.append(_newer(other, commit))
+        checks += [_newer(other, commit), *_callable(hub, other)]
     return checks
+
+
+def _callable(hub: Hub, other: Hub) -> list[Check]:
+    """Whether the application's runs may use a deployment repository that is private."""
+    name = "GitHub: access to the deployment repository"
+    try:
+        facts = other.facts()
+    except FlowError:
+        return []  # told with its commits
+    if hub.repository == other.repository or not facts["private"]:
+        return []
+    if not hub.facts()["private"]:
+        seen = (
+            f"{other.repository} is private, and a public repository's runs call public ones only"
+        )
+        return [missing(name, seen, f"make {other.repository} public: its secrets are encrypted")]
+    owner = other.repository.partition("/")[0]
+    if owner.lower() != hub.repository.partition("/")[0].lower():
+        seen = f"{other.repository} is private, and of another owner than {hub.repository}"
+        return [missing(name, seen, "one owner for both, or make the deployment repository public")]
+    level = "user" if facts["owner"]["type"] == "User" else "organization"
+    mend = (
+        f"gh api -X PUT repos/{other.repository}/actions/permissions/access -f "
+        f"access_level={level} (Settings → Actions → General → Access)"
+    )
+    try:
+        found = other.get("/actions/permissions/access") or {}
+    except FlowError as error:
+        return [warning(name, f"not seen: {error.problem}", f"look there; if it is shut: {mend}")]
+    if found.get("access_level", "none") == "none":
+        seen = f"{other.repository} lets no other repository's runs call its workflow"
+        return [missing(name, seen, mend)]
+    return [ok(name, f"{found['access_level']}: {other.repository} lets its owner's runs in")]
 
 
 def _newer(hub: Hub, commit: str) -> Check:

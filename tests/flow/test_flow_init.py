@@ -120,6 +120,11 @@ class Application:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def let_in(self, level: str) -> None:
+        """Say whose runs may call the deployment repository's workflow."""
+        path = f"/repos/{self.deployment}/actions/permissions/access"
+        self.api.put(path, json={"access_level": level}).raise_for_status()
+
     def environments(self) -> dict[str, Any]:
         return {each["name"]: each for each in self.get("/environments")["environments"]}
 
@@ -364,6 +369,8 @@ def test_once_its_pull_request_is_merged_the_doctor_misses_nothing(
     for pull in application.get("/pulls"):
         path = f"/repos/{application.full_name}/pulls/{pull['number']}/merge"
         application.api.put(path, json={}).raise_for_status()
+    # Both repositories are private.
+    application.let_in("organization")
     looked = application.flow(
         "doctor",
         "--json",
@@ -392,6 +399,10 @@ def test_the_doctor_names_what_somebody_took_away_and_what_mends_it(
 ) -> None:
     path = f"/repos/{application.full_name}/environments/flow-demo"
     application.api.delete(f"{path}/secrets/HCLOUD_TOKEN").raise_for_status()
+    (rules,) = application.get("/rulesets")
+    path = f"/repos/{application.full_name}/rulesets/{rules['id']}"
+    application.api.delete(path).raise_for_status()
+    application.let_in("none")
     looked = application.flow(
         *("doctor", "--json"),
         GITHUB_REPOSITORY=application.full_name,
@@ -402,10 +413,16 @@ def test_the_doctor_names_what_somebody_took_away_and_what_mends_it(
     assert found["GitHub: flow-demo"]["seen"] == "lacks the secret HCLOUD_TOKEN"
     assert found["GitHub: flow-demo"]["mend"] == "flow init"
     assert "passphrase is not this stack's" in found["stack dev"]["seen"]
+    shut = found["GitHub: access to the deployment repository"]
+    assert f"gh api -X PUT repos/{application.deployment}/actions" in shut["mend"]
+    assert found["GitHub: tags v*"]["mend"] == "flow init"
     mended = application.init("--json")
     assert mended.returncode == 0, _said(mended)
-    (step,) = json.loads(mended.stdout)["steps"]
-    assert step["what"] == "GitHub: environment flow-demo: secret HCLOUD_TOKEN"
+    assert [each["what"].partition(": tags")[0] for each in json.loads(mended.stdout)["steps"]] == [
+        "GitHub: ruleset 'flow: release tags'",
+        "GitHub: environment flow-demo: secret HCLOUD_TOKEN",
+    ]
+    application.let_in("organization")
 
 
 def test_other_answers_replace_nothing_unasked_and_reach_the_workflow_by_a_push(
