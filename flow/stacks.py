@@ -11,6 +11,7 @@ from typing import Any
 
 from pulumi import automation
 
+from components import naming
 from flow import backends, locks, state, terminal
 from flow.diagnostics import cause
 from flow.engine import ENGINES, Engine, OnLine, Workspace, at_once
@@ -49,11 +50,24 @@ class Stacks:
         What lies in a state of another group's is not found there by any other call, and not
         listed.
         """
+        return [name for places, name in self._places(groups) if backends.group_of(name) in places]
+
+    def astray(self) -> dict[str, str]:
+        """Stacks that lie in a state of other groups', by the group; no other call finds them."""
+        return {
+            name: places[0]
+            for places, name in self._places(backends.GROUPS)
+            if naming.stage_of_stack(name) and backends.group_of(name) not in places
+        }
+
+    def _places(self, groups: Iterable[str]) -> list[tuple[list[str], str]]:
+        """Every stack in the places of groups, with those of them that are in its place."""
         places = list(backends.places({**os.environ, **self._environment}, groups).values())
-        return [name for found in at_once(self._listed, places, ENGINES) for name in found]
+        found = at_once(self._listed, places, ENGINES)
+        return [(place, name) for place, names in zip(places, found, strict=True) for name in names]
 
     def _listed(self, groups: list[str]) -> list[str]:
-        """Stacks of groups that are in one place."""
+        """All stacks in the one place of groups."""
         try:
             found = [summary.name for summary in self._in(groups[0]).list_stacks()]
         except automation.CommandError as error:
@@ -63,7 +77,7 @@ class Stacks:
                 f"set {backends.URL} to where the team keeps its state, and its credentials"
                 + (f" (or {backends.of_group(backends.URL, groups[0])})" if whose else ""),
             ) from error
-        return [name for name in found if backends.group_of(name) in groups]
+        return found
 
     def _of(self, stack: str) -> Workspace:
         return self._in(backends.group_of(stack))
@@ -288,15 +302,7 @@ class Stacks:
 
     def unlock(self, name: str, found: list[locks.Holder]) -> None:
         """Break the lock of `found`, who are dead or were said to be."""
-        with locks.breaking(found) as left:
-            files = [each.file for each in left]
-            if left and None in files:
-                self._run(name, "cancel", "--yes")
-            for file in files:
-                if file is not None:
-                    # Exactly this one: another may have been taken since.
-                    file.unlink(missing_ok=True)
-                    file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
+        locks.remove(found, lambda: self._run(name, "cancel", "--yes"))
 
     def _unlocked(self, name: str, operate: Callable[[], _Done]) -> _Done:
         """`operate`, once more where a dead one's lock stood in the way."""

@@ -102,6 +102,7 @@ def looks(here: Here) -> list[tuple[str, Look]]:
         ("engine", lambda: machine(here)),
         *((f"state of {' and '.join(each)}", _of_place(here, each)) for each in here.places),
         ("states", lambda: apart(here)),
+        ("stacks elsewhere", lambda: astray(here)),
         *((f"stack {each}", _of_stack(here, each)) for each in STAGES),
         ("Hetzner projects", lambda: projects(here)),
         ("registry", lambda: registry(here)),
@@ -159,6 +160,20 @@ def backend(here: Here, groups: tuple[str, ...] = backends.GROUPS) -> list[Check
     variable = backends.PASSPHRASE_FILE
     named = backends.of_group(variable, groups[0]) if whose else variable
     return [*checks, missing(name, seen, f"export {named}=…")]
+
+
+def astray(here: Here) -> list[Check]:
+    """Stacks in a state of another group's, as one for all leaves them that becomes three."""
+    if len(here.places) == 1:
+        return []
+    found = here.project.stacks.astray()
+    mend = "take each to its own, or end it: docs/real-accounts.md, Three states"
+    return [
+        missing(
+            f"stack {name}", f"is in the state of {group}, where flow does not look for it", mend
+        )
+        for name, group in found.items()
+    ]
 
 
 def apart(here: Here) -> list[Check]:

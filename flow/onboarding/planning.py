@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from github.Repository import Repository
 
 from components import naming
-from flow import run_environments
+from flow import backends, run_environments
 from flow.errors import FlowError
 from flow.onboarding import answers, files, hetzner
 from flow.onboarding.answers import Answers
@@ -23,6 +23,7 @@ from flow.run_environments import Contents
 
 STAGES = tuple(naming.STAGE_BRANCHES)
 PROJECT_OF = {"dev": "nonprod", "staging": "nonprod", "prod": "prod"}
+_OPENING = frozenset({"PULUMI_CONFIG_PASSPHRASE", "STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"})
 _HOSTS = {"dev": "dev", "staging": "staging", "prod": "app"}
 
 
@@ -168,6 +169,7 @@ def stack_steps(project: Project, told: Answers) -> tuple[list[Step], set[str]]:
             to_make.append(folder)
     steps += [Step(f"the state's folder {each}", _folder(each)) for each in to_make]
     had = project.stacks.names(asked) if asked else []
+    _check_moved(project, asked)
     for stage in STAGES:
         if stage not in had:
             steps.append(Step(f"the stack {stage}", _creator(project, stage)))
@@ -180,6 +182,18 @@ def stack_steps(project: Project, told: Answers) -> tuple[list[Step], set[str]]:
     if steps:
         steps.append(Step("no stack selected", lambda: project.stacks.unselect()))
     return steps, changed
+
+
+def _check_moved(project: Project, groups: list[str]) -> None:
+    """Raises FlowError for stages in a state they no longer belong to: they would be made twice."""
+    if len(groups) < 2:
+        return
+    left = [each for each in project.stacks.astray() if each in STAGES]
+    if left:
+        raise FlowError(
+            f"nothing was made: {', '.join(left)} would be made anew, and lies in another's state",
+            "take it to its own first: docs/real-accounts.md, Three states",
+        )
 
 
 def _folder(folder: Path) -> Callable[[], object]:
@@ -232,6 +246,10 @@ def environment_step(
     variables = hub.names(f"{path}/variables", "variables") if found else {}
     policies = hub.names(f"{path}/deployment-branch-policies", "branch_policies") if found else {}
     told: list[str] = []
+    place = variables.get(backends.URL)
+    if place is not None and place["value"] != wanted.variables[backends.URL]:
+        # What opened the old place does not open the new one.
+        renew |= _OPENING
     setting = {
         key: value
         for key, value in wanted.secrets.items()

@@ -12,7 +12,7 @@ import pytest
 from flow import backends, demos, survey
 from flow.commands import execute
 from flow.errors import FlowError
-from flow.onboarding import doctor, github_doctor
+from flow.onboarding import doctor, github_doctor, planning
 from flow.project import Project
 from flow.stacks import Stacks
 
@@ -34,6 +34,8 @@ if sys.argv[1:] == ["version"]:
     print("v3.250.0")
     sys.exit()
 there = {"s3://all": ["dev", "staging"], "s3://prod": ["prod"], "s3://demo": ["feature-demo-x"]}
+if os.environ.get("ASTRAY"):
+    there["s3://all"] += ["prod", "feature-demo-y"]
 where = os.environ.get("PULUMI_BACKEND_URL", "")
 with open("told.jsonl", "a") as told:
     told.write(json.dumps({"arguments": sys.argv[2:], "environment": dict(os.environ)}) + "\\n")
@@ -51,7 +53,7 @@ else:
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The engine, in a project folder; nothing of this test's own shell reaches it."""
-    for name in (*backends.ENDED, *ONE, "AWS_ACCESS_KEY_ID", "GONE"):
+    for name in (*backends.ENDED, *ONE, "AWS_ACCESS_KEY_ID", "GONE", "ASTRAY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "Pulumi.yaml").write_text("name: deployment-flow\nruntime: python\n")
     program = tmp_path / "bin/pulumi"
@@ -145,6 +147,28 @@ def test_plain_pulumi_is_given_one_environment_s_and_no_other_s(
     with pytest.raises(FlowError, match="no `nosuch`") as raised:
         execute.execute("prod", ["nosuch"])
     assert raised.value.code == 127
+
+
+def test_what_lies_in_another_group_s_state_is_found_and_no_stage_is_made_twice(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flow.project.engine", lambda _: engine)
+    monkeypatch.setenv("ASTRAY", "1")
+    folder = engine.parent.parent
+    project = Project(folder, folder, THREE)
+    assert stacks(engine, THREE).names() == ["dev", "staging", "prod", "feature-demo-x"]
+    assert stacks(engine, THREE).astray() == {"prod": "nonprod", "feature-demo-y": "nonprod"}
+    found = doctor.astray(doctor.Here(project, THREE))
+    assert [(each.name, each.state) for each in found] == [
+        ("stack prod", "missing"),
+        ("stack feature-demo-y", "missing"),
+    ]
+    with pytest.raises(FlowError, match="prod would be made anew"):
+        planning._check_moved(project, ["nonprod", "prod"])
+    # One state for all has all of them.
+    assert set(stacks(engine, ONE).names()) == {"dev", "staging", "prod", "feature-demo-y"}
+    assert stacks(engine, ONE).astray() == {}
+    assert doctor.astray(doctor.Here(project, ONE)) == []
 
 
 # -- the doctor --------------------------------------------------------------------
