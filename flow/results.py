@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-
 _STEP = re.compile(r"\S+:\S+ \S+ (created|updated|replaced|deleted)\b")
 
 

@@ -23,6 +23,7 @@ import yaml
 
 from flow import backends
 from flow.errors import FlowError
+from flow.sandbox_settings import merge, stack_settings
 from flow.stacks import Stacks
 
 # The long-lived stages, and which of the sandbox's Hetzner projects holds each: a
@@ -44,18 +45,6 @@ ADDRESS_DOMAIN = "address.sandbox.test"
 # The repositories of the sandbox's team: its copy of this one, and its application's.
 DEPLOYMENT = "example-org/deployment"
 APPLICATION = "example-org/fieldwork"
-
-# Settings that name the world outside: a team's own values must not reach the
-# sandbox, whose defaults stand for them.
-OUTSIDE = frozenset(
-    (
-        *("acmeEmail", "acmeRoot", "acmeServer"),
-        *("host", "hostKey", "hostPort", "hostSshKey", "hostUser"),
-        *("addressDomain", "hostname", "zone", "sshFrom"),
-        *("githubRepository", "githubReviewers"),
-        *("images", "registryPassword", "registryUsername"),
-    )
-)
 
 # Variables that would make the engine or a client reach another account, or
 # override what we set.
@@ -310,34 +299,6 @@ def docker_config(credentials: Mapping[str, Any]) -> dict[str, Any]:
         # Another config folder hides a person's own plugins (buildx, compose).
         "cliPluginsExtraDirs": [str(Path.home() / ".docker/cli-plugins")],
     }
-
-
-def stack_settings(committed: Mapping[str, Any], namespace: str, zone: str) -> dict[str, Any]:
-    """The config of a sandbox stack: the committed one's, less secrets and the world outside."""
-    settings: dict[str, Any] = {}
-    for key, value in (committed.get("config") or {}).items():
-        space, _, name = str(key).rpartition(":")
-        secret = isinstance(value, dict) and set(value) == {"secure"}
-        if secret or space not in ("", namespace) or name in OUTSIDE:
-            continue
-        settings[f"{namespace}:{name}"] = value
-    settings[f"{namespace}:zone"] = zone
-    return settings
-
-
-def merge(
-    own: Mapping[str, Any], taken: Mapping[str, Any], wanted: Mapping[str, Any]
-) -> dict[str, Any]:
-    """`own` with what changed between `taken`, last time's settings, and `wanted`, today's."""
-    merged = dict(own)
-    for key in taken.keys() | wanted.keys():
-        if taken.get(key) == wanted.get(key):
-            continue
-        if key in wanted:
-            merged[key] = wanted[key]
-        else:
-            merged.pop(key, None)
-    return dict(sorted(merged.items()))
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from flow import sandbox_project
 from flow.errors import FlowError
-from flow.sandbox_project import SandboxProject, merge, stack_settings
+from flow.sandbox_project import SandboxProject
+from flow.sandbox_settings import merge, stack_settings
 
 PASSWORD = 'it\'s "quoted" $(and) `odd`'
 
