@@ -26,7 +26,7 @@ from rich.table import Table
 from bench import by_hand, measure
 from bench.measure import Measured, Watch
 from bench.pushing import Pushes
-from flow import terminal
+from flow import backends, terminal
 from flow.commands import sandbox
 from flow.publishing import publish
 from flow.sandbox_project import DEMO_PROJECT, SandboxProject
@@ -43,7 +43,7 @@ class Bench:
         self.project = project
         self.repeats = repeats
         self.results: dict[str, list[Measured]] = {}
-        self._environment = {**os.environ, **project.environment()}
+        self._environment = backends.opening(STACK, {**os.environ, **project.environment()})
         self._folder = folder
         self._run = secrets.token_hex(2)
         self._load = os.getloadavg()[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import naming
-from flow import clock, deploying, destroying, sleeping, state, survey
+from flow import backends, clock, deploying, destroying, sleeping, state, survey
 from flow.errors import FlowError
 from flow.project import Project
 from flow.stages import Stages
@@ -94,7 +94,7 @@ def end(
     from flow import saving
 
     stack = stack_for(branch)
-    if stack not in project.stacks.names():
+    if stack not in project.stacks.names((backends.DEMO,)):
         return {"environment": stack, "changes": {}, "dump": None, "gone": True}
     dumps = dumps or Dumps()
     found = state.parse(project.stacks.state(stack))
@@ -120,7 +120,8 @@ def end(
 
 def names(project: Project) -> list[str]:
     """Stacks of demos, sorted."""
-    return sorted(name for name in project.stacks.names() if naming.stage_of_stack(name) == "demo")
+    listed = project.stacks.names((backends.DEMO,))
+    return sorted(name for name in listed if naming.stage_of_stack(name) == "demo")
 
 
 def rows(project: Project) -> list[survey.Row]:

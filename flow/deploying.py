@@ -15,7 +15,8 @@ from flow import locks, state, terminal
 from flow.engine import OnLine
 from flow.errors import FlowError
 from flow.project import Project
-from flow.stacks import BUSY, NoStackError, Result, Stacks
+from flow.results import Result
+from flow.stacks import BUSY, NoStackError, Stacks
 from flow.stages import Stages
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")

@@ -43,7 +43,8 @@ def check(stack: str, found: state.State) -> None:
         raise FlowError(
             f"{stack} has an environment at GitHub, and there is no token to remove it with. "
             "Nothing was changed",
-            "export GITHUB_TOKEN (in a workflow: the secret FLOW_GITHUB_TOKEN)",
+            f"by hand: export GITHUB_TOKEN, an administrator's, then flow destroy {stack} (in a "
+            "workflow of a stage: the secret FLOW_GITHUB_TOKEN)",
         )
     if naming.stage_of_stack(stack) == "demo" or found.empty:
         return

@@ -13,10 +13,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from pulumi import automation
 
@@ -31,7 +32,12 @@ LEAVE_SECONDS = 20.0
 # record set that Hetzner never finishes, and no program runs then that would watch it.
 DESTROY_SECONDS = 900.0
 
+# Each is a process of a third of a second's work.
+ENGINES = max(2, min(os.cpu_count() or 2, 8))
+
 OnLine = Callable[[str], Any]
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 # Every engine that runs now: one started by another thread hears of no signal to us.
 _running: set[subprocess.Popen[str]] = set()
@@ -42,6 +48,21 @@ def stop_running() -> None:
     for process in list(_running):
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
+
+
+def at_once(work: Callable[[_Given], _Made], given: Sequence[_Given], workers: int) -> list[_Made]:
+    """`work` of each, in order, at most `workers` at a time."""
+    if not given:
+        return []
+    with ThreadPoolExecutor(min(workers, len(given))) as pool:
+        try:
+            return list(pool.map(work, given))
+        except BaseException:
+            # A signal reaches this thread alone: what has not begun never will, and what the
+            # others run is asked to stop.
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_running()
+            raise
 
 
 class Engine(automation.PulumiCommand):
@@ -121,6 +142,17 @@ class Engine(automation.PulumiCommand):
         if code != 0:
             raise automation.errors.create_command_error(result)
         return result
+
+
+class Workspace(automation.LocalWorkspace):
+    """A folder in which no operation leaves its stack selected: each names its own."""
+
+    def select_stack(self, stack_name: str) -> None:
+        """Nothing: an operation on a stack that does not exist says so itself."""
+
+    def stack_outputs(self, stack_name: str) -> automation.OutputMap:  # noqa: ARG002
+        """Nothing: an operation would read them twice at its end, and `Stacks.state` has them."""
+        return {}
 
 
 def _reader(stream: IO[str] | None, lines: list[str], callback: OnLine | None) -> threading.Thread:

@@ -14,7 +14,7 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +137,19 @@ def _command(pid: int) -> str:
             shown = [*shown[: at + 1], "…"]
             break
     return " ".join(shown)[:160]
+
+
+def remove(found: list[Holder], cancel: Callable[[], object]) -> None:
+    """Break the locks of `found`; `cancel` breaks a stack's where they are no files here."""
+    with breaking(found) as left:
+        files = [each.file for each in left]
+        if left and None in files:
+            cancel()
+        for file in files:
+            if file is not None:
+                # Exactly this one: another may have been taken since.
+                file.unlink(missing_ok=True)
+                file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
 
 
 def _seconds(when: str) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components import labels, naming
-from flow import pricing, state, survey
+from flow import engine, pricing, state, survey
 from flow.errors import FlowError
 from flow.labelled import Cloud, Found
 from flow.project import Project
@@ -128,7 +128,7 @@ def _providers(
         for name, each in states.items()
         if "token" in each.provider or naming.stage_of_stack(name) not in ("demo", None)
     ]
-    for name, provider in zip(asked, survey.at_once(read, asked, survey.ENGINES), strict=True):
+    for name, provider in zip(asked, engine.at_once(read, asked, engine.ENGINES), strict=True):
         yield f"the token of {name}", provider
 
 
@@ -146,7 +146,7 @@ def listed_by(
     found: list[Found] = []
     where: dict[Key, Cloud] = {}
     problems = []
-    answers = survey.at_once(ask, clouds, survey.REQUESTS)
+    answers = engine.at_once(ask, clouds, survey.REQUESTS)
     for (whose, cloud), answer in zip(clouds, answers, strict=True):
         if isinstance(answer, FlowError):
             problems.append(f"{whose}: {answer.problem}")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from components import naming
 from flow import clock, demos, destroying, pricing, state, survey
+from flow.engine import ENGINES, at_once
 from flow.errors import FlowError
 from flow.labelled import ALL, Cloud, Found
 from flow.project import Project
@@ -140,7 +141,7 @@ def plan(project: Project) -> tuple[list[Verdict], Cloud]:
             return first
         return judge(name, whole[name], stacks.tag(name, MARK), now)
 
-    verdicts = survey.at_once(decide, list(whole), survey.ENGINES)
+    verdicts = at_once(decide, list(whole), ENGINES)
     verdicts += [
         Verdict(name, "failed", each.problem)
         for name, each in found.items()
@@ -184,7 +185,7 @@ def reap(
                 why = f"{type(error).__name__}; flow demo end {verdict.environment} shows where"
             return replace(verdict, action="failed", why=f"{verdict.action}: {why}")
 
-        done = survey.at_once(act, verdicts, ENDINGS)
+        done = at_once(act, verdicts, ENDINGS)
         counts = {each.action: 0 for each in done}
         for each in done:
             counts[each.action] += 1

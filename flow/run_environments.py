@@ -7,6 +7,7 @@ waits for its reviewers, and each admits only the branches or tags whose runs ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,16 +16,20 @@ from github.Environment import Environment
 from github.Repository import Repository
 
 from components import naming
+from flow import backends
 
 DEVELOPMENT = naming.STAGE_BRANCHES["dev"]
 RELEASES = "v*"
-# Environment → (stages whose runs use it, branches it admits; none: tags of releases).
-ENVIRONMENTS: dict[str, tuple[str, ...]] = {
-    "flow-nonprod": (DEVELOPMENT, naming.STAGE_BRANCHES["staging"]),
-    "flow-prod": (),
-    # A branch's deletion and the nightly run are runs of the default branch.
-    "flow-demo": (DEVELOPMENT, f"{naming.DEMO_BRANCH}**"),
+# Whose Hetzner project, state, passphrase and keys an environment holds: of one group alone.
+GROUPS: dict[str, str] = {
+    "flow-nonprod": backends.NONPROD,
+    "flow-prod": backends.PROD,
+    "flow-demo": backends.DEMO,
 }
+# Whoever may push a demo's branch reads what is in it: an administrator's token would let them
+# change whom production asks.
+WITHOUT_TOKEN = frozenset({"flow-demo"})
+STACKS_TOKEN = "FLOW_GITHUB_TOKEN"  # noqa: S105 (a secret's name)
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,18 @@ class Contents:
     """Ids of people any of whom may agree to a run; for production."""
     teams: Sequence[int] = ()
     """Ids of teams, the same."""
+    default_branch: str = DEVELOPMENT
+    """The repository's."""
+
+
+def admitted(name: str, default_branch: str) -> tuple[tuple[str, str], ...]:
+    """Whose runs may have what is in an environment: (pattern, branch or tag)."""
+    if GROUPS[name] == backends.PROD:
+        return ((RELEASES, "tag"),)
+    if GROUPS[name] == backends.DEMO:
+        # A branch's deletion and the nightly run are runs of the default branch.
+        return ((default_branch, "branch"), (f"{naming.DEMO_BRANCH}**", "branch"))
+    return ((DEVELOPMENT, "branch"), (naming.STAGE_BRANCHES["staging"], "branch"))
 
 
 def ensure(repository: Repository, name: str, contents: Contents) -> Environment:
@@ -53,8 +70,11 @@ def ensure(repository: Repository, name: str, contents: Contents) -> Environment
         body["reviewers"] = asked
     requester = repository.requester
     requester.requestJsonAndCheck("PUT", address, input=body)
-    _admit(repository, address, ENVIRONMENTS[name])
+    _admit(repository, address, admitted(name, contents.default_branch))
     environment = repository.get_environment(name)
+    if name in WITHOUT_TOKEN:
+        with suppress(UnknownObjectException):
+            requester.requestJsonAndCheck("DELETE", f"{address}/secrets/{STACKS_TOKEN}")
     for key, value in contents.secrets.items():
         if value:
             environment.create_secret(key, value)
@@ -81,13 +101,12 @@ def _stricter(repository: Repository, address: str) -> dict[str, Any]:
     return kept
 
 
-def _admit(repository: Repository, address: str, branches: Sequence[str]) -> None:
+def _admit(repository: Repository, address: str, wanted: Sequence[tuple[str, str]]) -> None:
     policies = f"{address}/deployment-branch-policies"
     _, had = repository.requester.requestJsonAndCheck("GET", policies)
     # By its kind, too: a branch called v1 is no release.
     known = {(each["name"], each.get("type", "branch")) for each in had["branch_policies"]}
-    kind = "branch" if branches else "tag"
-    for pattern in branches or (RELEASES,):
+    for pattern, kind in wanted:
         if (pattern, kind) not in known:
             repository.requester.requestJsonAndCheck(
                 "POST", policies, input={"name": pattern, "type": kind}

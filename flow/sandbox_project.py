@@ -21,7 +21,9 @@ from typing import Any
 
 import yaml
 
+from flow import backends
 from flow.errors import FlowError
+from flow.sandbox_settings import merge, stack_settings
 from flow.stacks import Stacks
 
 # The long-lived stages, and which of the sandbox's Hetzner projects holds each: a
@@ -44,18 +46,6 @@ ADDRESS_DOMAIN = "address.sandbox.test"
 DEPLOYMENT = "example-org/deployment"
 APPLICATION = "example-org/fieldwork"
 
-# Settings that name the world outside: a team's own values must not reach the
-# sandbox, whose defaults stand for them.
-OUTSIDE = frozenset(
-    (
-        *("acmeEmail", "acmeRoot", "acmeServer"),
-        *("host", "hostKey", "hostPort", "hostSshKey", "hostUser"),
-        *("addressDomain", "hostname", "zone", "sshFrom"),
-        *("githubRepository", "githubReviewers"),
-        *("images", "registryPassword", "registryUsername"),
-    )
-)
-
 # Variables that would make the engine or a client reach another account, or
 # override what we set.
 FOREIGN = (
@@ -66,6 +56,7 @@ FOREIGN = (
     "HCLOUD_CONTEXT",
     "PULUMI_ACCESS_TOKEN",
     "PULUMI_CONFIG_PASSPHRASE_FILE",
+    *sorted(backends.ENDED),
     "PULUMI_OPTION_STACK",
     "PULUMI_STACK",
 )
@@ -110,8 +101,13 @@ class SandboxProject:
             "PATH": self._path(os.environ.get("PATH", "/usr/bin:/bin")),
             "PULUMI_HOME": str(self.root / ".toolchain/pulumi-home"),
             "PULUMI_OPTION_CWD": str(self.folder),
-            "PULUMI_BACKEND_URL": f"file://{self.directory / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": str(self.credentials["passphrase"]),
+            # Plain `pulumi` reaches dev and staging; `flow` all, by the names with an ending.
+            **self._opening(backends.NONPROD),
+            **{
+                backends.of_group(variable, group): value
+                for group in backends.GROUPS
+                for variable, value in self._opening(group).items()
+            },
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             # The toolchain has put every plugin there. For an SDK that is installed and not
             # used the engine would otherwise try a download at every run: five seconds here.
@@ -139,6 +135,22 @@ class SandboxProject:
             "FLOW_SANDBOX": "1",
         }
 
+    @property
+    def _is_separate(self) -> bool:
+        """Whether each group has a state of its own; a sandbox of an older version has one."""
+        has_one = (self.directory / "state/.pulumi").exists()
+        return "passphrases" in self.credentials and not has_one
+
+    def state(self, group: str) -> Path:
+        """The folder of a group's state."""
+        return self.directory / "state" / (group if self._is_separate else "")
+
+    def _opening(self, group: str) -> dict[str, str]:
+        """Where a group's state is, and its passphrase."""
+        own = self.credentials["passphrases"][group] if self._is_separate else ""
+        word = str(own or self.credentials["passphrase"])
+        return {backends.URL: f"file://{self.state(group)}", backends.PASSPHRASE: word}
+
     def exports(self) -> str:
         """The environment as lines for `eval` in a POSIX shell."""
         lines = [f"unset {' '.join(FOREIGN)}"]
@@ -151,7 +163,8 @@ class SandboxProject:
         Cheap when nothing is to do. A person's own changes to the sandbox's stack
         files stay; what has changed in the committed ones since is taken over.
         """
-        for part in (self.folder, self.folder / "docker", self.directory / "state"):
+        states = map(self.state, backends.GROUPS)
+        for part in (self.folder, self.folder / "docker", *states):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self.folder / "certificates.pem", self._certificates())
         _write(self.folder / "docker/config.json", json.dumps(docker_config(self.credentials)))
@@ -205,7 +218,8 @@ class SandboxProject:
         return unpinned
 
     def _has_state(self, stack: str) -> bool:
-        return any((self.directory / "state/.pulumi/stacks").glob(f"*/{stack}.json"))
+        folder = self.state(backends.group_of(stack)) / ".pulumi/stacks"
+        return any(folder.glob(f"*/{stack}.json"))
 
     def _path(self, path: str) -> str:
         own = [str(self.root / ".venv/bin"), str(self.root / ".toolchain/bin")]
@@ -286,34 +300,6 @@ def docker_config(credentials: Mapping[str, Any]) -> dict[str, Any]:
         # Another config folder hides a person's own plugins (buildx, compose).
         "cliPluginsExtraDirs": [str(Path.home() / ".docker/cli-plugins")],
     }
-
-
-def stack_settings(committed: Mapping[str, Any], namespace: str, zone: str) -> dict[str, Any]:
-    """The config of a sandbox stack: the committed one's, less secrets and the world outside."""
-    settings: dict[str, Any] = {}
-    for key, value in (committed.get("config") or {}).items():
-        space, _, name = str(key).rpartition(":")
-        secret = isinstance(value, dict) and set(value) == {"secure"}
-        if secret or space not in ("", namespace) or name in OUTSIDE:
-            continue
-        settings[f"{namespace}:{name}"] = value
-    settings[f"{namespace}:zone"] = zone
-    return settings
-
-
-def merge(
-    own: Mapping[str, Any], taken: Mapping[str, Any], wanted: Mapping[str, Any]
-) -> dict[str, Any]:
-    """`own` with what changed between `taken`, last time's settings, and `wanted`, today's."""
-    merged = dict(own)
-    for key in taken.keys() | wanted.keys():
-        if taken.get(key) == wanted.get(key):
-            continue
-        if key in wanted:
-            merged[key] = wanted[key]
-        else:
-            merged.pop(key, None)
-    return dict(sorted(merged.items()))
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -22,15 +22,14 @@ from github import Auth, Github, UnknownObjectException
 from github.Repository import Repository
 
 from components import naming
-from flow import caller, run_environments
-from flow.errors import FlowError
+from flow import backends, caller, run_environments
+from flow import git as plain_git
+from flow.onboarding import release_tags
 from flow.publishing import BASE_IMAGE
 from flow.sandbox_project import APPLICATION, DEPLOYMENT, PROJECT_OF_STACK, SandboxProject
 
 # The last is the default: deletions and schedules run there.
 BRANCHES = tuple(reversed(list(naming.STAGE_BRANCHES.values())))
-# Which of the sandbox's Hetzner projects the runs in an environment may reach.
-HETZNER_PROJECTS = {"flow-nonprod": "nonprod", "flow-prod": "prod", "flow-demo": "demo"}
 _SECONDS = 120
 
 
@@ -73,7 +72,8 @@ class SandboxTeam:
             self._publish_application(commit)
             application.edit(default_branch=BRANCHES[-1])
         run_environments.let_runs_ask(application)
-        for name in HETZNER_PROJECTS:
+        release_tags.ensure(application)
+        for name in run_environments.GROUPS:
             self._environment(application, name)
 
     # -- parts -----------------------------------------------------------------
@@ -90,17 +90,21 @@ class SandboxTeam:
     def _environment(self, repository: Repository, name: str) -> None:
         credentials = self._project.credentials
         registry = credentials["registry"]["pull"]
+        group = run_environments.GROUPS[name]
+        known = self._project.environment()
         contents = run_environments.Contents(
             secrets={
-                "HCLOUD_TOKEN": str(credentials["projects"][HETZNER_PROJECTS[name]]["token"]),
-                "PULUMI_CONFIG_PASSPHRASE": str(credentials["passphrase"]),
+                "HCLOUD_TOKEN": str(credentials["projects"][group]["token"]),
+                "PULUMI_CONFIG_PASSPHRASE": known[backends.of_group(backends.PASSPHRASE, group)],
                 "REGISTRY_PASSWORD": str(registry["password"]),
                 # Makes the stages' own environments and rules, which no run's own token may.
-                "FLOW_GITHUB_TOKEN": self.token("maintainer"),
+                "FLOW_GITHUB_TOKEN": ""
+                if name in run_environments.WITHOUT_TOKEN
+                else self.token("maintainer"),
             },
             variables={
                 "HCLOUD_ENDPOINT": str(credentials["endpoint"]),
-                "PULUMI_BACKEND_URL": self._project.environment()["PULUMI_BACKEND_URL"],
+                "PULUMI_BACKEND_URL": known[backends.of_group(backends.URL, group)],
                 "REGISTRY_USERNAME": str(registry["username"]),
             },
             reviewers=[self.client().get_user("reviewer").id] if name == "flow-prod" else [],
@@ -205,40 +209,20 @@ class SandboxTeam:
     def _address(self, full_name: str) -> str:
         return f"{self.url}/{full_name}.git"
 
-    def _git(self, folder: Path, *arguments: str, check: bool = True) -> str:
-        return git(folder, *arguments, token=self.token("maintainer"), check=check)
+    def _git(self, folder: Path, *arguments: str) -> str:
+        return git(folder, *arguments, token=self.token("maintainer"))
 
 
-def git(
-    folder: Path, *arguments: str, token: str, login: str = "maintainer", check: bool = True
-) -> str:
-    """A git command with a token that no command line shows. Raises FlowError."""
-    # A helper that reads the environment: the token is in no file and in no argument.
-    helper = '!f() { echo username=x; echo "password=$FLOW_GIT_TOKEN"; }; f'
-    done = subprocess.run(
-        ["git", "-c", f"credential.helper={helper}", *arguments],
-        cwd=folder,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=_SECONDS,
-        check=False,
-        env={
-            **os.environ,
-            "FLOW_GIT_TOKEN": token,
-            "GIT_TERMINAL_PROMPT": "0",
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "GIT_CONFIG_NOSYSTEM": "1",
-            **{f"GIT_{who}_NAME": login for who in ("AUTHOR", "COMMITTER")},
-            **{
-                f"GIT_{who}_EMAIL": f"{login}@users.noreply.github.test"
-                for who in ("AUTHOR", "COMMITTER")
-            },
-        },
-    )
-    if check and done.returncode:
-        raise FlowError(f"git {arguments[0]}: {done.stderr.strip()}")
-    return done.stdout.strip()
+def git(folder: Path, *arguments: str, token: str, login: str = "maintainer") -> str:
+    """A git command of one of the team, by nothing of the machine's own settings."""
+    people = [f"GIT_{who}" for who in ("AUTHOR", "COMMITTER")]
+    environment = {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        **{f"{each}_NAME": login for each in people},
+        **{f"{each}_EMAIL": f"{login}@users.noreply.github.test" for each in people},
+    }
+    return plain_git.run(folder, *arguments, token=token, environment=environment)
 
 
 def _committed(root: Path, under: str = ".") -> list[Path]:

@@ -1,7 +1,7 @@
 """A demo's last dump: fetched over SSH, encrypted here, kept where the team can open it.
 
 Encrypted as age does: to the key FLOW_DUMP_RECIPIENT (age1…), else with the passphrase that the
-team's state is encrypted with. `age -d FILE` opens both. Nothing in clear touches a disk.
+demos' state is encrypted with. `age -d FILE` opens both. Nothing in clear touches a disk.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from typing import Any
 
 import pyrage
 
-from flow import building, server
+from flow import backends, building, server
 from flow.errors import FlowError
 from flow.state import State
 
 RECIPIENT = "FLOW_DUMP_RECIPIENT"
-PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)
 
 
 class NoDumpError(FlowError):
@@ -66,7 +65,8 @@ def save(stack: str, found: State, folder: Path | None, say: Callable[[str], Any
 
 def sealer() -> Callable[[bytes], bytes]:
     """What encrypts. Raises FlowError where there is no key and no passphrase."""
-    recipient, passphrase = os.environ.get(RECIPIENT), os.environ.get(PASSPHRASE)
+    recipient = os.environ.get(RECIPIENT)
+    passphrase = backends.passphrase(backends.DEMO, os.environ)
     if recipient:
         try:
             key = pyrage.x25519.Recipient.from_str(recipient)
@@ -77,7 +77,7 @@ def sealer() -> Callable[[bytes], bytes]:
         return lambda content: bytes(pyrage.passphrase.encrypt(content, passphrase))
     raise FlowError(
         "there is nothing to encrypt the last dump with",
-        f"set {RECIPIENT} to an age public key (age-keygen), or {PASSPHRASE}",
+        f"set {RECIPIENT} to an age public key (age-keygen), or {backends.PASSPHRASE}",
     )
 
 

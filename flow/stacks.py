@@ -3,65 +3,36 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pulumi import automation
 
-from flow import locks, state, terminal
+from components import naming
+from flow import backends, locks, state, terminal
 from flow.diagnostics import cause
-from flow.engine import Engine, OnLine
+from flow.engine import ENGINES, Engine, OnLine, Workspace, at_once
 from flow.errors import FlowError
+from flow.results import Result, counts
 from flow.run_settings import run_settings
 
-_STEP = re.compile(r"\S+:\S+ \S+ (created|updated|replaced|deleted)\b")
-
-
-@dataclass(frozen=True)
-class Result:
-    """What an operation did: counts by kind of step ("create", "same", …)."""
-
-    changes: Mapping[str, int]
-    output: str
-
-    @property
-    def changed(self) -> int:
-        """Steps that were not `same` or a read."""
-        return sum(n for kind, n in self.changes.items() if kind not in ("same", "read"))
-
-    @property
-    def steps(self) -> list[str]:
-        """What was done to which resource: "command:local:Command x-release updated …"."""
-        words = (" ".join(line.split()).lstrip("+~- ") for line in self.output.splitlines())
-        return [line for line in words if _STEP.match(line)]
-
-
 _Done = automation.UpResult | automation.RefreshResult | automation.DestroyResult
+
+_NOTHING = "urn:pulumi:none::none::none:none:None::none"
 
 # Exit code when another update of the stack runs: worth another try, unlike a failure.
 BUSY = 3
 
 
-class _Workspace(automation.LocalWorkspace):
-    """A folder in which no operation leaves its stack selected: each names its own."""
-
-    def select_stack(self, stack_name: str) -> None:
-        """Nothing: an operation on a stack that does not exist says so itself."""
-
-    def stack_outputs(self, stack_name: str) -> automation.OutputMap:  # noqa: ARG002
-        """Nothing: an operation would read them twice at its end, and `Stacks.state` has them."""
-        return {}
-
-
 class Stacks:
-    """The stacks of one project folder.
+    """The stacks of one project folder, each in the state of its group.
 
     folder       the folder with Pulumi.yaml and the stacks' files
-    environment  what the engine gets on top of ours: backend, passphrase, tokens, PATH
+    environment  what the engine gets on top of ours: backend, passphrase, tokens, PATH; with a
+                 group's ending where the group has its own
     """
 
     def __init__(self, folder: Path, environment: Mapping[str, str], pulumi: Path) -> None:
@@ -69,26 +40,65 @@ class Stacks:
             raise FlowError(f"no Pulumi engine at {pulumi}", "make setup")
         # The toolchain has pinned or checked the version.
         self._engine = Engine(root=str(pulumi.parent.parent), skip_version_check=True)
-        self._workspace = _Workspace(
-            work_dir=str(folder), env_vars=dict(environment), pulumi_command=self._engine
-        )
+        self._folder = folder
+        self._environment = dict(environment)
+        self._workspaces: dict[str, Workspace] = {}
 
-    def names(self) -> list[str]:
-        """Every stack of the project on its backend. Raises FlowError where it has none."""
+    def names(self, groups: Iterable[str] = backends.GROUPS) -> list[str]:
+        """Every stack of the project, or of some groups. Raises FlowError for no backend.
+
+        What lies in a state of another group's is not found there by any other call, and not
+        listed.
+        """
+        return [name for places, name in self._places(groups) if backends.group_of(name) in places]
+
+    def astray(self) -> dict[str, str]:
+        """Stacks that lie in a state of other groups', by the group; no other call finds them."""
+        return {
+            name: places[0]
+            for places, name in self._places(backends.GROUPS)
+            if naming.stage_of_stack(name) and backends.group_of(name) not in places
+        }
+
+    def _places(self, groups: Iterable[str]) -> list[tuple[list[str], str]]:
+        """Every stack in the places of groups, with those of them that are in its place."""
+        places = list(backends.places({**os.environ, **self._environment}, groups).values())
+        found = at_once(self._listed, places, ENGINES)
+        return [(place, name) for place, names in zip(places, found, strict=True) for name in names]
+
+    def _listed(self, groups: list[str]) -> list[str]:
+        """All stacks in the one place of groups."""
         try:
-            return [summary.name for summary in self._workspace.list_stacks()]
+            found = [summary.name for summary in self._in(groups[0]).list_stacks()]
         except automation.CommandError as error:
+            whose = "" if set(groups) == {*backends.GROUPS} else f" of {' and '.join(groups)}"
             raise FlowError(
-                f"the team's stacks cannot be listed: {cause(error)}",
-                "set PULUMI_BACKEND_URL to where the team keeps its state, and its credentials",
+                f"the team's stacks{whose} cannot be listed: {cause(error)}",
+                f"set {backends.URL} to where the team keeps its state, and its credentials"
+                + (f" (or {backends.of_group(backends.URL, groups[0])})" if whose else ""),
             ) from error
+        return found
+
+    def _of(self, stack: str) -> Workspace:
+        return self._in(backends.group_of(stack))
+
+    def _in(self, group: str) -> Workspace:
+        """The project's folder with what opens a group's state."""
+        if group not in self._workspaces:
+            own = backends.credentials(group, {**os.environ, **self._environment})
+            self._workspaces[group] = Workspace(
+                work_dir=str(self._folder),
+                env_vars={**self._environment, **own},
+                pulumi_command=self._engine,
+            )
+        return self._workspaces[group]
 
     def create(self, name: str) -> None:
         """Make the stack when it does not exist."""
-        if name in self.names():
+        if name in self.names((backends.group_of(name),)):
             return
         try:
-            self._workspace.create_stack(name)
+            self._of(name).create_stack(name)
         except automation.StackAlreadyExistsError:
             return  # made meanwhile
         except automation.CommandError as error:
@@ -96,15 +106,16 @@ class Stacks:
 
     def unselect(self) -> None:
         """Leave no stack selected, so that a command without `-s` asks instead of guessing."""
-        self._run("stack", "unselect")
+        where = self._in(backends.NONPROD)
+        self._engine.run(["stack", "unselect"], where.work_dir, where.env_vars)
 
     def set_secret(self, stack: str, key: str, value: str) -> None:
         """Put `value` encrypted into the stack's file; it passes on standard input."""
         try:
             self._engine.run_with_input(
                 ["config", "set", "--secret", "--stack", stack, key],
-                self._workspace.work_dir,
-                self._workspace.env_vars,
+                self._of(stack).work_dir,
+                self._of(stack).env_vars,
                 value,
             )
         except automation.CommandError as error:
@@ -154,7 +165,7 @@ class Stacks:
                 raise _no_stack(name) from error
             except automation.CommandError as error:
                 raise FlowError(cause(error), f"pulumi preview -s {name} --diff") from error
-        return Result(_counts(result.change_summary), result.stdout)
+        return Result(counts(result.change_summary), result.stdout)
 
     def refresh(self, name: str, on_line: OnLine | None = None) -> Result:
         """Bring the state up to what is there: what was changed by hand counts as a change."""
@@ -174,7 +185,7 @@ class Stacks:
 
         def destroy() -> automation.DestroyResult:
             # Not by the SDK: its server for events may never start in a thread.
-            self._run("destroy", "--preview-only", "--color", "never", "--stack", name)
+            self._run(name, "destroy", "--preview-only", "--color", "never")
             return stack.destroy(on_output=on_line, show_secrets=False, color="never")
 
         try:
@@ -200,7 +211,7 @@ class Stacks:
             found = self._select(name).preview_refresh(show_secrets=False, color="never")
         except automation.CommandError as error:
             raise FlowError(cause(error), f"pulumi destroy --refresh -s {name}") from error
-        if _counts(found.change_summary).get("delete", 0) >= held:
+        if counts(found.change_summary).get("delete", 0) >= held:
             raise FlowError(
                 f"the token reaches nothing of {name}: either it is one of another Hetzner "
                 "project, or all of it was deleted by hand. Nothing was deleted",
@@ -210,7 +221,7 @@ class Stacks:
     def remove(self, name: str, *, keep_file: bool = False) -> None:
         """Forget an empty stack, with its history and, but for `keep_file`, its settings file."""
         try:
-            self._workspace.remove_stack(name, preserve_config=keep_file)
+            self._of(name).remove_stack(name, preserve_config=keep_file)
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.CommandError as error:
@@ -219,28 +230,29 @@ class Stacks:
     def tag(self, name: str, key: str) -> str:
         """A word kept beside the stack, by `mark`; empty where there is none."""
         try:
-            return self._run("stack", "tag", "get", key, "--stack", name).strip()
+            return self._run(name, "stack", "tag", "get", key).strip()
         except automation.CommandError:
             return ""
 
     def mark(self, name: str, key: str, value: str) -> None:
         """Keep a word beside the stack; it is no part of what an `up` makes."""
         try:
-            self._run("stack", "tag", "set", key, value, "--stack", name)
+            self._run(name, "stack", "tag", "set", key, value)
         except automation.CommandError as error:
             raise FlowError(f"{key} of {name} cannot be set: {cause(error)}") from error
 
     def settings(self, name: str) -> dict[str, str]:
         """Every setting of the stack, secrets in clear: print none of it whole."""
         try:
-            found = json.loads(self._run("config", "--json", "--show-secrets", "--stack", name))
+            found = json.loads(self._run(name, "config", "--json", "--show-secrets"))
         except automation.CommandError as error:
             raise FlowError(f"the settings of {name} cannot be read: {cause(error)}") from error
         return {key: str(each.get("value", "")) for key, each in found.items()}
 
-    def _run(self, *arguments: str) -> str:
-        where = self._workspace
-        return self._engine.run(list(arguments), where.work_dir, where.env_vars).stdout
+    def _run(self, stack: str, *arguments: str) -> str:
+        where = self._of(stack)
+        told = [*arguments, "--stack", stack]
+        return self._engine.run(told, where.work_dir, where.env_vars).stdout
 
     def outputs(self, name: str) -> dict[str, Any]:
         """The stack's outputs. Secrets among them are in clear: print none of it whole."""
@@ -253,7 +265,7 @@ class Stacks:
         """
         shown = ["--show-secrets"] if secrets else []
         try:
-            exported = self._run("stack", "export", *shown, "--stack", name)
+            exported = self._run(name, "stack", "export", *shown)
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.CommandError as error:
@@ -264,39 +276,36 @@ class Stacks:
     def _run_settings(
         self, name: str, changes: Mapping[str, Any]
     ) -> AbstractContextManager[str | None]:
-        space = self._workspace.project_settings().name
-        return run_settings(Path(self._workspace.work_dir), space, name, changes)
+        space = self._of(name).project_settings().name
+        return run_settings(self._folder, space, name, changes)
 
     def _select(self, name: str) -> automation.Stack:
-        return automation.Stack.select(name, self._workspace)
+        return automation.Stack.select(name, self._of(name))
 
     def holders(self, name: str) -> list[locks.Holder]:
-        """Who holds the stack's lock now; empty when nobody does."""
+        """Who holds the stack's lock now; empty when nobody does. Raises FlowError."""
         try:
             # Takes the lock and stops at once: there is no such resource to refresh.
             self._run(
-                *("refresh", "--yes", "--skip-preview", "--stack", name),
-                *("--target", "urn:pulumi:none::none::none:none:None::none"),
+                *(name, "refresh", "--yes", "--skip-preview"),
+                *("--target", _NOTHING),
             )
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.ConcurrentUpdateError as error:
             return locks.holders(str(error))
-        except automation.CommandError:
-            return []
+        except automation.CommandError as error:
+            if _NOTHING in str(error):
+                return []  # it had the lock, and found no such resource
+            raise FlowError(
+                f"nobody can say whether {name} is locked: {cause(error)}",
+                f"look at {backends.URL}, its keys and the passphrase, then: flow unlock {name}",
+            ) from error
         return []
 
     def unlock(self, name: str, found: list[locks.Holder]) -> None:
         """Break the lock of `found`, who are dead or were said to be."""
-        with locks.breaking(found) as left:
-            files = [each.file for each in left]
-            if left and None in files:
-                self._run("cancel", "--yes", "--stack", name)
-            for file in files:
-                if file is not None:
-                    # Exactly this one: another may have been taken since.
-                    file.unlink(missing_ok=True)
-                    file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
+        locks.remove(found, lambda: self._run(name, "cancel", "--yes"))
 
     def _unlocked(self, name: str, operate: Callable[[], _Done]) -> _Done:
         """`operate`, once more where a dead one's lock stood in the way."""
@@ -331,7 +340,7 @@ class Stacks:
                 f"the update of {name} failed: {cause(error)}",
                 "put the cause right and run the command again: it goes on from here",
             ) from error
-        return Result(_counts(result.summary.resource_changes or {}), result.stdout)
+        return Result(counts(result.summary.resource_changes or {}), result.stdout)
 
 
 class NoStackError(FlowError):
@@ -340,8 +349,3 @@ class NoStackError(FlowError):
 
 def _no_stack(name: str) -> NoStackError:
     return NoStackError(f"there is no stack {name}", f"pulumi stack init {name}")
-
-
-def _counts(changes: Mapping[Any, int]) -> dict[str, int]:
-    # The SDK's keys are an enumeration's members or their values, by operation.
-    return {str(getattr(kind, "value", kind)): count for kind, count in changes.items()}

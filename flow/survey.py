@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from components import naming
-from flow import clock, health, pricing, state
-from flow.engine import stop_running
+from flow import backends, clock, health, pricing, state
+from flow.engine import ENGINES, at_once
 from flow.errors import FlowError
 from flow.project import Project
 
-# The engine is a process of a third of a second's work each time; a request only waits.
-ENGINES = max(2, min(os.cpu_count() or 2, 8))
 REQUESTS = 32
-
-_Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -73,18 +67,42 @@ def states(project: Project, names: Sequence[str]) -> dict[str, state.State | Fl
 
 def look(project: Project, names: Sequence[str] | None = None) -> list[Row]:
     """Every environment, stages first; or only those of `names`."""
-    known = sorted(project.stacks.names(), key=order) if names is None else list(names)
+    known, unread = listed(project) if names is None else (list(names), [])
     found = states(project, [each for each in known if naming.stage_of_stack(each)])
     whole = {name: each for name, each in found.items() if isinstance(each, state.State)}
     prices = price_list(providers(project, whole))
     said = at_once(_health, list(whole.values()), REQUESTS)
     healths = dict(zip(whole, said, strict=True))
-    return [
+    rows = [
         _unread(name, each)
         if isinstance(each, FlowError)
         else row(name, each, healths[name], prices)
         for name, each in found.items()
     ]
+    return [*rows, *unread]
+
+
+def listed(project: Project) -> tuple[list[str], list[Row]]:
+    """Every stack, stages first; and a row for each group whose state cannot be asked.
+
+    Raises FlowError where none can.
+    """
+    try:
+        return sorted(project.stacks.names(), key=order), []
+    except FlowError as error:
+        if len(backends.places({**os.environ, **project.environment})) == 1:
+            raise
+        first = error
+    names: list[str] = []
+    unread: list[Row] = []
+    for group in backends.GROUPS:
+        try:
+            names += project.stacks.names((group,))
+        except FlowError as error:
+            unread.append(_unread(group, error))
+    if len(unread) == len(backends.GROUPS):
+        raise first
+    return sorted(names, key=order), unread
 
 
 def order(stack: str) -> tuple[int, str]:
@@ -147,21 +165,6 @@ def price_list(tokens: Iterable[Mapping[str, Any]]) -> pricing.Prices | None:
         if len(tried) == 3:
             break
     return None
-
-
-def at_once(work: Callable[[_Given], _Made], given: Sequence[_Given], workers: int) -> list[_Made]:
-    """`work` of each, in order, at most `workers` at a time."""
-    if not given:
-        return []
-    with ThreadPoolExecutor(min(workers, len(given))) as pool:
-        try:
-            return list(pool.map(work, given))
-        except BaseException:
-            # A signal reaches this thread alone: what has not begun never will, and what the
-            # others run is asked to stop.
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_running()
-            raise
 
 
 span = clock.span

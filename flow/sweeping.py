@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from components import naming
-from flow import clock, locks, ownerless, pricing, state, survey
+from flow import clock, engine, locks, ownerless, pricing, state, survey
 from flow.errors import FlowError
 from flow.labelled import DATA, UNPRICED, Cloud, Found
 from flow.ownerless import Key
@@ -249,7 +249,7 @@ def sweep(planned: Plan, stages: Stages) -> Plan:
         # Kind by kind: a server has to be gone before its address is free.
         for kind in dict.fromkeys(each.found.kind for each in due):
             of_kind = [each for each in due if each.found.kind == kind]
-            for each in survey.at_once(remove, of_kind, REMOVALS):
+            for each in engine.at_once(remove, of_kind, REMOVALS):
                 done[each.key] = each
         still = _still(planned, done)
         removed = sum(each.action == "removed" for each in still.values())

@@ -63,20 +63,39 @@ def clear(
         found = [f"{inside}/variables/{name}" for name in variables]
         if policy is not None:
             policies = f"{inside}/deployment-branch-policies"
-            known = _listed(client, policies, "branch_policies")
+            known = _listed(client, wanted, policies, "branch_policies")
             found += [f"{policies}/{each['id']}" for each in known if each["name"] == policy]
         if ruleset is not None:
             rulesets = f"{repository}/rulesets"
-            known = _listed(client, rulesets, None)
+            known = _listed(client, wanted, rulesets, None)
             found += [f"{rulesets}/{each['id']}" for each in known if each["name"] == ruleset]
         for path in found:
-            client.delete(path)  # 404 for what is not there
+            answer = client.delete(path)
+            if answer.status_code != httpx.codes.NOT_FOUND:
+                _check(wanted, answer, f"remove {path.removeprefix(repository)}")
 
 
-def _listed(client: httpx.Client, path: str, key: str | None) -> list[dict[str, Any]]:
+def _check(wanted: Github, answer: httpx.Response, what: str) -> None:
+    """Raises GithubError for a refusal: what stays there would stop the `up` half-way through."""
+    if answer.is_success:
+        return
+    accepted = answer.headers.get("X-Accepted-GitHub-Permissions", "")
+    asked = f"; it asks for {accepted}" if accepted else ""
+    raise GithubError(
+        f"An earlier `up` that was cut short has left something at {wanted.owner}/"
+        f"{wanted.repository}, and GitHub does not let the token {what}: {answer.status_code}, "
+        f"{_message(answer)}{asked}. Nothing was changed by this one. Next: give the token that "
+        f"permission, or remove it by hand, then run the command again ({_DOCUMENT})."
+    )
+
+
+def _listed(
+    client: httpx.Client, wanted: Github, path: str, key: str | None
+) -> list[dict[str, Any]]:
     answer = client.get(path, params={"per_page": 100})
-    if not answer.is_success:
+    if answer.status_code == httpx.codes.NOT_FOUND:
         return []
+    _check(wanted, answer, f"list {path.rpartition('/')[2]}")
     listed: list[dict[str, Any]] = answer.json()[key] if key else answer.json()
     return listed
 

@@ -70,6 +70,8 @@ def _new(directory: Path) -> dict[str, Any]:
         "ca": str(directory / "ca" / "ca.pem"),
         "trust": str(directory / "ca" / "trust.pem"),
         "passphrase": secrets.token_urlsafe(24),
+        # One for what each project's owners keep to themselves.
+        "passphrases": {name: secrets.token_urlsafe(24) for name in ZONES},
     }
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from feature_demo import script as feature_demo_script
 from flow import (
+    backends,
     costing,
     demos,
     deploying,
@@ -224,7 +225,7 @@ def reap(dump_to: DumpTo = None, dry_run: DryRun = False, as_json: Json = False)
 
 def _would(team: project.Project, stack: str) -> dict[str, object]:
     """What a run would act on, for --dry-run."""
-    exists = stack in team.stacks.names()
+    exists = stack in team.stacks.names((backends.DEMO,))
     rows = survey.look(team, [stack]) if exists else []
     return {"environment": stack, "exists": exists, "now": [each.output() for each in rows]}
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from github import GithubException
 
-from flow import project, terminal
+from flow import backends, project, terminal
 from flow.commands.asking import DryRun, Json, Yes, agree
 from flow.errors import FlowError
 from flow.onboarding import answers, init
@@ -44,9 +44,23 @@ def init_command(
     state: Annotated[
         str,
         typer.Option(
-            envvar="PULUMI_BACKEND_URL", help="Of the state: s3://BUCKET?endpoint=…, file:///DIR."
+            envvar=["PULUMI_BACKEND_URL_NONPROD", "PULUMI_BACKEND_URL"],
+            help="Of the state of dev and staging: s3://BUCKET?endpoint=…, file:///DIR.",
         ),
     ] = "",
+    state_prod: Annotated[
+        str, typer.Option(envvar="PULUMI_BACKEND_URL_PROD", help="Of production's state.")
+    ] = "",
+    state_demo: Annotated[
+        str, typer.Option(envvar="PULUMI_BACKEND_URL_DEMO", help="Of the demos' state.")
+    ] = "",
+    one_state: Annotated[
+        bool,
+        typer.Option(
+            "--one-state",
+            help="One state, key and passphrase for all: who may push a demo reaches production.",
+        ),
+    ] = False,
     reviewer: Annotated[
         list[str] | None,
         typer.Option(help="Who agrees to a release: LOGIN or ORG/TEAM. Can be repeated."),
@@ -71,9 +85,9 @@ def init_command(
 
     Asks what is not given. Secrets come from the environment or are typed without echo:
     HCLOUD_TOKEN_PROD, HCLOUD_TOKEN_NONPROD, HCLOUD_TOKEN_DEMO, GITHUB_TOKEN, FLOW_GITHUB_TOKEN,
-    REGISTRY_USERNAME, REGISTRY_PASSWORD, PULUMI_CONFIG_PASSPHRASE, and AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY for a bucket. Every token is checked before anything is made. Safe to
-    repeat: what is there stays.
+    REGISTRY_USERNAME, REGISTRY_PASSWORD, PULUMI_CONFIG_PASSPHRASE_PROD, …_NONPROD, …_DEMO, and
+    with the same endings AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for buckets. Every token is
+    checked before anything is made. Safe to repeat: what is there stays.
     """
     here = project.find()
     checkout = Checkout(here.folder)
@@ -84,12 +98,13 @@ def init_command(
         compose_file=compose_file,
         domain=domain,
         email=email,
-        state=state,
+        states={backends.NONPROD: state, backends.PROD: state_prod, backends.DEMO: state_demo},
+        one_state=one_state,
         reviewers=tuple(reviewer or ()),
     )
     asks = _prompt if sys.stdin.isatty() and not yes else None
     told = answers.collect(
-        given, os.environ, asks, has_stacks=init.encrypted(here), known=init.known(here)
+        given, os.environ, asks, encrypted=init.encrypted(here), known=init.known(here)
     )
     wishes = init.Wishes(push=push, renew=renew, keep_default=keep_default_branch)
     try:
@@ -127,8 +142,8 @@ def _carry_out(
             )
         agree(f"Replace settings of your own? {listed}.", yes)
     agree("Do it?", yes)
-    if told.passphrase_is_new:
-        _show(told.secrets["passphrase"])
+    if made := passphrases(told):
+        _show(made)
     done: dict[str, str] = {}
     with Stages() as stages:
         for each in plan.steps:
@@ -140,12 +155,24 @@ def _carry_out(
     return done
 
 
-def _show(passphrase: str) -> None:
+def passphrases(told: answers.Answers) -> dict[str, str]:
+    """Those that were made here, by the variable `flow` takes each from."""
+    return {
+        backends.PASSPHRASE
+        if told.one_state
+        else backends.of_group(backends.PASSPHRASE, group): state.passphrase
+        for group, state in told.states.items()
+        if state.is_new
+    }
+
+
+def _show(made: dict[str, str]) -> None:
     # Once, and before anything is encrypted with it: cut short, nothing is lost.
+    listed = "\n".join(f"  {variable}={value}" for variable, value in made.items())
     terminal.say(
-        "The passphrase of the stacks' secrets was made for you and is shown this once:\n\n"
-        f"  {passphrase}\n\nKeep it in the team's password store: without it no stack can be "
-        "changed. Runs have it as PULUMI_CONFIG_PASSPHRASE."
+        "Passphrases of the stacks' secrets were made for you and are shown this once:\n\n"
+        f"{listed}\n\nKeep them in the team's password store: without its own no stack can be "
+        "changed. `flow` takes them from these variables; runs have them already."
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from flow.errors import FlowError
+from flow.onboarding import states
+from flow.onboarding.states import Ask, State
 
 # One question: its name, the variable that answers it, what it asks, whether it may stay empty.
 _SECRET_QUESTIONS = (
@@ -19,17 +19,11 @@ _SECRET_QUESTIONS = (
     (
         "stacks",
         "FLOW_GITHUB_TOKEN",
-        "GitHub token for runs (empty: stacks have no part there)",
+        "GitHub token for runs of stages (empty: stages have no part there)",
         True,
     ),
     ("registry", "REGISTRY_PASSWORD", "Password servers pull images with (empty: public)", True),
 )
-_STATE_KEYS = (
-    ("key", "AWS_ACCESS_KEY_ID", "Access key of the state's bucket", False),
-    ("key_secret", "AWS_SECRET_ACCESS_KEY", "Its secret key", False),
-)
-_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)
-_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a variable's name)
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]+")
 
@@ -44,12 +38,13 @@ class Answers:
     compose_file: str
     domain: str
     email: str
-    state: str
+    states: Mapping[str, State]
+    """By group."""
     reviewers: tuple[str, ...]
     registry_user: str
     secrets: Mapping[str, str] = field(repr=False)
-    """By the names of the questions, and `passphrase`."""
-    passphrase_is_new: bool = False
+    """By the names of the questions."""
+    one_state: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,15 +57,13 @@ class Given:
     compose_file: str = ""
     domain: str = ""
     email: str = ""
-    state: str = ""
+    states: Mapping[str, str] = field(default_factory=dict)
+    """Addresses by group; that of dev and staging is all groups' where there is one state."""
+    one_state: bool = False
     reviewers: tuple[str, ...] = ()
 
 
 _DEFAULT_COMPOSE = "compose.yaml"
-
-
-Ask = Callable[[str, str, bool], str]
-"""(question, default, whether it is secret) → what a person typed."""
 
 
 def collect(
@@ -78,13 +71,13 @@ def collect(
     environment: Mapping[str, str],
     ask: Ask | None,
     *,
-    has_stacks: bool,
+    encrypted: Collection[str],
     known: Given | None = None,
 ) -> Answers:
     """Every answer; `ask` is None where nobody is there. Raises FlowError naming all that lacks.
 
-    known       what the settings say already: it stays where nothing else is given
-    has_stacks  stacks are encrypted already: their passphrase has to be given, none is made
+    known      what the settings say already: it stays where nothing else is given
+    encrypted  groups whose stacks are encrypted already: their passphrase has to be given
     """
     lacking: list[str] = []
     known = known or Given()
@@ -112,14 +105,12 @@ def collect(
     )
     domain = answer(given.domain, "Domain (staging.DOMAIN and so on)", "--domain")
     email = answer(given.email, "Address for the certificate authority", "--email", known.email)
-    state = answer(given.state, "Where the state is (s3://… or file://…)", "--state")
     reviewers = given.reviewers
     if not reviewers and ask is not None:
         typed = ask("Who agrees to production's releases (logins, ORG/TEAM, by spaces)", "-", False)
         reviewers = tuple(each for each in typed.split() if each != "-")
     found: dict[str, str] = {}
-    questions = _SECRET_QUESTIONS + (_STATE_KEYS if state.startswith("s3:") else ())
-    for name, variable, question, optional in questions:
+    for name, variable, question, optional in _SECRET_QUESTIONS:
         value = environment.get(variable, "")
         if not value and ask is not None:
             value = ask(question, "", True).strip()
@@ -129,14 +120,16 @@ def collect(
     user = environment.get("REGISTRY_USERNAME", "")
     if found["registry"]:
         user = answer(user, "User servers pull images as", "REGISTRY_USERNAME")
-    found["passphrase"], is_new = _passphrase(environment, ask, lacking, has_stacks=has_stacks)
+    said = states.Known(given.states, environment, encrypted, given.one_state)
+    places = states.collect(said, ask, lacking)
     if lacking:
         raise FlowError(
             f"not given: {', '.join(lacking)}",
             "give them as flags and in the environment, or run it without --yes on a terminal",
             code=2,
         )
-    _check(repository, deployment, domain, state)
+    _check(repository, deployment, domain)
+    states.check(places, one=given.one_state)
     return Answers(
         repository=repository,
         deployment=deployment,
@@ -144,46 +137,21 @@ def collect(
         compose_file=compose,
         domain=domain,
         email=email,
-        state=state,
+        states=places,
         reviewers=reviewers,
         registry_user=user if found["registry"] else "",
         secrets=found,
-        passphrase_is_new=is_new,
+        one_state=given.one_state,
     )
 
 
-def _passphrase(
-    environment: Mapping[str, str], ask: Ask | None, lacking: list[str], *, has_stacks: bool
-) -> tuple[str, bool]:
-    """The passphrase of the state, and whether it was made here."""
-    if given := environment.get(_PASSPHRASE):
-        return given, False
-    if named := environment.get(_PASSPHRASE_FILE):
-        file = Path(named).expanduser()
-        if file.is_file():
-            return file.read_text().strip(), False
-        lacking.append(f"{_PASSPHRASE_FILE} ({named} is no file)")
-        return "", False
-    if has_stacks:
-        typed = ask("Passphrase of the stacks' secrets", "", True).strip() if ask else ""
-        if not typed:
-            lacking.append(f"{_PASSPHRASE} (the stacks are encrypted already)")
-        return typed, False
-    typed = ask("Passphrase for the stacks' secrets (empty: one is made)", "", True) if ask else ""
-    return (typed.strip(), False) if typed.strip() else (secrets.token_urlsafe(32), True)
-
-
-def _check(repository: str, deployment: str, domain: str, state: str) -> None:
+def _check(repository: str, deployment: str, domain: str) -> None:
     for name, value in (("--repository", repository), ("--deployment", deployment)):
         if not _REPOSITORY.fullmatch(value):
             raise FlowError(f"{name}: {value!r} is no OWNER/NAME", "as ada/fieldwork", code=2)
     if not _DOMAIN.fullmatch(domain):
         raise FlowError(
             f"--domain: {domain!r} is no domain", "as example.com, in lower case", code=2
-        )
-    if "://" not in state:
-        raise FlowError(
-            f"--state: {state!r} is no address", "s3://bucket?endpoint=…, or file:///folder", code=2
         )
 
 

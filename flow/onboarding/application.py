@@ -14,7 +14,7 @@ from github.Repository import Repository
 from components import naming
 from flow import caller, run_environments
 from flow.errors import FlowError
-from flow.onboarding import bug_form
+from flow.onboarding import bug_form, release_tags
 from flow.onboarding.hub import Hub
 from flow.onboarding.planning import Step
 
@@ -43,6 +43,19 @@ def branch_steps(hub: Hub, repository: Repository, *, keep_default: bool) -> lis
         what = "GitHub: runs may open pull requests"
         steps.append(Step(what, lambda: run_environments.let_runs_ask(repository)))
     return steps
+
+
+def tag_steps(hub: Hub, repository: Repository) -> tuple[list[Step], list[str]]:
+    """The ruleset for tags of releases where one lacks; and notes for a person."""
+    try:
+        open_ = release_tags.open_to(release_tags.rulesets(hub))
+    except FlowError as error:
+        # GitHub's plans: none of a private repository that nobody pays for.
+        return [], [f"who may write may tag a release: {error.problem} (rulesets)"]
+    if not open_:
+        return [], []
+    what = f"GitHub: ruleset {release_tags.NAME!r}: tags v* for the roles maintain and admin alone"
+    return [Step(what, lambda: release_tags.ensure(repository))], []
 
 
 def _brancher(repository: Repository, name: str, commit: str) -> Callable[[], object]:

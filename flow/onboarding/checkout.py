@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from flow.errors import FlowError
+from flow import git
 
-_SECONDS = 120
 _ORIGIN = re.compile(r"[:/]([\w.-]+/[\w.-]+?)(?:\.git)?/?$")
 
 
@@ -60,19 +57,6 @@ class Checkout:
         self._git("push", "--quiet", "origin", f"HEAD:refs/heads/{self.branch}")
 
     def _git(self, *arguments: str, check: bool = True) -> str:
-        # Asked only where the person's own credentials do not do; in no file and no argument.
-        helper = '!f() { echo username=x-access-token; echo "password=$FLOW_GIT_TOKEN"; }; f'
-        offered = ["-c", f"credential.{self._site}.helper={helper}"] if self._site else []
-        done = subprocess.run(
-            ["git", *offered, *arguments],
-            cwd=self.folder,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-            env={**os.environ, "FLOW_GIT_TOKEN": self._token, "GIT_TERMINAL_PROMPT": "0"},
-        )
-        if check and done.returncode:
-            raise FlowError(f"git {arguments[0]}: {done.stderr.strip()}", "mend that, run it again")
-        return done.stdout.rstrip("\n")
+        # Without a site it is offered to nobody.
+        token = self._token if self._site else ""
+        return git.run(self.folder, *arguments, token=token, site=self._site, check=check)

@@ -8,12 +8,12 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import yaml
 
 from components import naming
+from flow import backends
 from flow.errors import FlowError
 from flow.onboarding import files, hetzner
 from flow.onboarding.checking import Check, Look, missing, ok, warning
@@ -43,25 +43,42 @@ class Here:
         default_factory=lambda: {each: threading.Lock() for each in STAGES}, repr=False
     )
     _known: dict[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
-
-    @cached_property
-    def _listed(self) -> list[str] | FlowError:
-        try:
-            return self.project.stacks.names()
-        except FlowError as error:  # kept: it is asked once, whoever wants to know
-            return error
+    _listing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _listed: dict[tuple[str, ...], list[str] | FlowError] = field(default_factory=dict, repr=False)
 
     @property
-    def names(self) -> list[str]:
-        """Stacks on the backend. Raises FlowError where it cannot be asked."""
-        if isinstance(self._listed, FlowError):
-            raise self._listed
-        return self._listed
+    def places(self) -> list[tuple[str, ...]]:
+        """The groups of stacks that are in one place, place by place."""
+        return [tuple(groups) for groups in backends.places(self.environment).values()]
 
-    @property
-    def has_state(self) -> bool:
-        """Whether the backend can be asked; `backend` says why not."""
-        return not isinstance(self._listed, FlowError)
+    def names(self, groups: tuple[str, ...]) -> list[str]:
+        """Stacks of groups that are in one place. Raises FlowError where it cannot be asked."""
+        with self._listing:
+            if groups not in self._listed:
+                try:
+                    self._listed[groups] = self.project.stacks.names(groups)
+                except FlowError as error:  # kept: it is asked once, whoever wants to know
+                    self._listed[groups] = error
+            found = self._listed[groups]
+        if isinstance(found, FlowError):
+            raise found
+        return found
+
+    def has(self, stack: str) -> bool:
+        """Whether there is a stack of that name; False where nobody can tell, which is told."""
+        with contextlib.suppress(FlowError):
+            return stack in self.names(self._place_of(stack))
+        return False
+
+    def can_be_asked(self, stack: str) -> bool:
+        """Whether the state the stack is in can be; `backend` says why not."""
+        with contextlib.suppress(FlowError):
+            self.names(self._place_of(stack))
+            return True
+        return False
+
+    def _place_of(self, stack: str) -> tuple[str, ...]:
+        return next(each for each in self.places if backends.group_of(stack) in each)
 
     def settings(self, stack: str) -> Mapping[str, str]:
         """All of a stack's, secrets in clear. Raises FlowError."""
@@ -83,11 +100,17 @@ def looks(here: Here) -> list[tuple[str, Look]]:
     """All of it but GitHub."""
     return [
         ("engine", lambda: machine(here)),
-        ("state", lambda: backend(here)),
+        *((f"state of {' and '.join(each)}", _of_place(here, each)) for each in here.places),
+        ("states", lambda: apart(here)),
+        ("stacks elsewhere", lambda: astray(here)),
         *((f"stack {each}", _of_stack(here, each)) for each in STAGES),
         ("Hetzner projects", lambda: projects(here)),
         ("registry", lambda: registry(here)),
     ]
+
+
+def _of_place(here: Here, groups: tuple[str, ...]) -> Callable[[], Sequence[Check]]:
+    return lambda: backend(here, groups)
 
 
 def _of_stack(here: Here, stack: str) -> Callable[[], Sequence[Check]]:
@@ -121,34 +144,66 @@ def machine(here: Here) -> list[Check]:
     return checks
 
 
-def backend(here: Here) -> list[Check]:
-    """The state's place, and whether what is secret in it is encrypted."""
-    url = here.environment.get("PULUMI_BACKEND_URL", "")
-    names = here.names
+def backend(here: Here, groups: tuple[str, ...] = backends.GROUPS) -> list[Check]:
+    """The place of a state, and whether what is secret in it is encrypted."""
+    whose = "" if groups == backends.GROUPS else f" of {' and '.join(groups)}"
+    url = backends.place(groups[0], here.environment)[0]
+    names = here.names(groups)
     where = url.partition("?")[0] or "as `pulumi login` left it"
-    checks = [ok("state", f"{where}: {len(names)} stacks")]
-    known = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-    own = url.startswith(("file:", "s3:", "gs:", "azblob:"))
-    if own and not any(here.environment.get(each) for each in known):
-        seen = "no passphrase: what is secret in the state is as good as plain"
-        checks.append(missing("encryption", seen, f"export {known[1]}=…"))
-    elif own:
-        checks.append(ok("encryption", "by a passphrase"))
-    return checks
+    checks = [ok(f"state{whose}", f"{where}: {len(names)} stacks")]
+    if not url.startswith(("file:", "s3:", "gs:", "azblob:")):
+        return checks
+    name = f"encryption{whose}"
+    if all(backends.passphrase(each, here.environment) for each in groups):
+        return [*checks, ok(name, "by a passphrase")]
+    seen = "no passphrase: what is secret in the state is as good as plain"
+    variable = backends.PASSPHRASE_FILE
+    named = backends.of_group(variable, groups[0]) if whose else variable
+    return [*checks, missing(name, seen, f"export {named}=…")]
+
+
+def astray(here: Here) -> list[Check]:
+    """Stacks in a state of another group's, as one for all leaves them that becomes three."""
+    if len(here.places) == 1:
+        return []
+    found = here.project.stacks.astray()
+    mend = "take each to its own, or end it: docs/real-accounts.md, Three states"
+    return [
+        missing(
+            f"stack {name}", f"is in the state of {group}, where flow does not look for it", mend
+        )
+        for name, group in found.items()
+    ]
+
+
+def apart(here: Here) -> list[Check]:
+    """Whether what opens one group's state opens no other's, as far as this shell knows."""
+    together = [each for each in here.places if len(each) > 1]
+    told = [f"{' and '.join(each)} are in one place" for each in together]
+    words: dict[str, list[str]] = {}
+    for group in backends.GROUPS:
+        if word := backends.passphrase(group, here.environment):
+            words.setdefault(word, []).append(group)
+    told += [f"{' and '.join(each)} have one passphrase" for each in words.values() if each[1:]]
+    if not told:
+        return [ok("states", "each has a place and a passphrase of its own")]
+    seen = f"{'; '.join(told)}: who may push a demo's branch opens whatever shares with it"
+    return [warning("states", seen, "one for each: docs/real-accounts.md, Three states")]
 
 
 def stack_checks(here: Here, stack: str) -> list[Check]:
     """One stage's stack: there, readable with our passphrase, with what it needs."""
     name = f"stack {stack}"
-    if not here.has_state:
+    if not here.can_be_asked(stack):
         return [missing(name, "not looked at: the state cannot be read", "")]
-    if stack not in here.names:
+    if not here.has(stack):
         return [missing(name, "is not on the backend", "flow init")]
     try:
         settings = here.settings(stack)
     except FlowError as error:
         if "passphrase" in error.problem:
-            mend = "export PULUMI_CONFIG_PASSPHRASE_FILE=… with the one it was made with"
+            named = backends.of_group(backends.PASSPHRASE_FILE, backends.group_of(stack))
+            mend = f"export {backends.PASSPHRASE_FILE}=… (or {named}) with the one it was made with"
             return [missing(name, "the passphrase is not this stack's", mend)]
         raise
     checks = [ok(name, "there, and the passphrase is right")]
@@ -209,7 +264,7 @@ def projects(here: Here) -> list[Check]:
     """Whether production, the stages before it and demos are kept apart."""
     tokens: dict[str, str] = {}
     for stage in STAGES:
-        if here.has_state and stage in here.names:
+        if here.has(stage):
             with contextlib.suppress(FlowError):  # told with the stack
                 tokens[stage] = here.settings(stage).get("hcloud:token", "")
     demo = here.environment.get("HCLOUD_TOKEN", "")
@@ -257,7 +312,7 @@ def registry(here: Here) -> list[Check]:
         seen = f"{images}: no user to pull with, which does for public images alone"
         return [warning(name, seen, "export REGISTRY_USERNAME=… REGISTRY_PASSWORD=…")]
     word = here.environment.get("REGISTRY_PASSWORD")
-    if not word and here.has_state and "dev" in here.names:
+    if not word and here.has("dev"):
         with contextlib.suppress(FlowError):
             word = here.value(here.settings("dev"), "registryPassword")
     if not word:

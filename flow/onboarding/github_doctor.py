@@ -14,6 +14,7 @@ from github import GithubException
 from components import naming
 from flow import caller, run_environments
 from flow.errors import FlowError
+from flow.onboarding import release_tags
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.onboarding.hub import Hub
 from flow.promotion import steps, team
@@ -66,8 +67,10 @@ def looks(
         ("GitHub: workflow", asked(workflow)),
         *(
             (f"GitHub: {each}", asked(_environment(each, configured)))
-            for each in run_environments.ENVIRONMENTS
+            for each in run_environments.GROUPS
         ),
+        ("GitHub: states", asked(states)),
+        ("GitHub: tags", asked(tags)),
         ("GitHub: runs", asked(runs)),
         ("GitHub: what came back", asked(lambda _: below(repository, environment))),
     ]
@@ -111,8 +114,41 @@ def workflow(hub: Hub) -> list[Check]:
             checks.append(warning("GitHub: schedules", f"GitHub says {each['state']}", mend))
     other = Hub(repository, hub.token, hub.api)
     with other:
-        checks.append(_newer(other, commit))
+        checks += [_newer(other, commit), *_callable(hub, other)]
     return checks
+
+
+def _callable(hub: Hub, other: Hub) -> list[Check]:
+    """Whether the application's runs may use a deployment repository that is private."""
+    name = "GitHub: access to the deployment repository"
+    try:
+        facts = other.facts()
+    except FlowError:
+        return []  # told with its commits
+    if hub.repository == other.repository or not facts["private"]:
+        return []
+    if not hub.facts()["private"]:
+        seen = (
+            f"{other.repository} is private, and a public repository's runs call public ones only"
+        )
+        return [missing(name, seen, f"make {other.repository} public: its secrets are encrypted")]
+    owner = other.repository.partition("/")[0]
+    if owner.lower() != hub.repository.partition("/")[0].lower():
+        seen = f"{other.repository} is private, and of another owner than {hub.repository}"
+        return [missing(name, seen, "one owner for both, or make the deployment repository public")]
+    level = "user" if facts["owner"]["type"] == "User" else "organization"
+    mend = (
+        f"gh api -X PUT repos/{other.repository}/actions/permissions/access -f "
+        f"access_level={level} (Settings → Actions → General → Access)"
+    )
+    try:
+        found = other.get("/actions/permissions/access") or {}
+    except FlowError as error:
+        return [warning(name, f"not seen: {error.problem}", f"look there; if it is shut: {mend}")]
+    if found.get("access_level", "none") == "none":
+        seen = f"{other.repository} lets no other repository's runs call its workflow"
+        return [missing(name, seen, mend)]
+    return [ok(name, f"{found['access_level']}: {other.repository} lets its owner's runs in")]
 
 
 def _newer(hub: Hub, commit: str) -> Check:
@@ -148,7 +184,9 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
         hub.names(f"{path}/secrets", "secrets"),
         hub.names(f"{path}/variables", "variables"),
     )
-    wanted = [*SECRETS, *(["FLOW_GITHUB_TOKEN"] if configured else [])]
+    token = run_environments.STACKS_TOKEN
+    is_without = name in run_environments.WITHOUT_TOKEN
+    wanted = [*SECRETS, *([token] if configured and not is_without else [])]
     if str((variables.get("PULUMI_BACKEND_URL") or {}).get("value", "")).startswith("s3:"):
         wanted += ["STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"]
     if "REGISTRY_USERNAME" in variables:
@@ -157,8 +195,12 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
     for kind, had, names in (("secret", secrets, wanted), ("variable", variables, VARIABLES)):
         if lacking := [each for each in names if each not in had]:
             checks.append(missing(title, f"lacks the {kind} {', '.join(lacking)}", _INIT))
+    if is_without and token in secrets:
+        seen = f"has {token}, an administrator's: who may push a demo's branch may have it"
+        checks.append(warning(title, seen, f"{_INIT}, which takes it out"))
     policies = hub.names(f"{path}/deployment-branch-policies", "branch_policies")
-    expected = run_environments.ENVIRONMENTS[name] or (run_environments.RELEASES,)
+    admitted = run_environments.admitted(name, str(hub.facts()["default_branch"]))
+    expected = [pattern for pattern, _kind in admitted]
     if lacking := [each for each in expected if each not in policies]:
         checks.append(missing(title, f"does not admit {', '.join(lacking)}", _INIT))
     if extra := sorted(set(policies) - set(expected)):
@@ -171,6 +213,22 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
     return checks or [ok(title, held)]
 
 
+def states(hub: Hub) -> list[Check]:
+    """Whether each environment of runs has a state of its own, as far as variables tell."""
+    title = "GitHub: states"
+    groups_at: dict[str, list[str]] = {}
+    for name in run_environments.GROUPS:
+        variables = hub.names(f"/environments/{name}/variables", "variables")
+        if url := str((variables.get("PULUMI_BACKEND_URL") or {}).get("value", "")):
+            groups_at.setdefault(url.partition("?")[0].rstrip("/"), []).append(name)
+    shared = [names for names in groups_at.values() if len(names) > 1]
+    if shared:
+        told = "; ".join(f"{' and '.join(names)} have one" for names in shared)
+        seen = f"{told}: a run in one opens what the others' stacks hold"
+        return [warning(title, seen, "a place for each (docs/real-accounts.md), then flow init")]
+    return [ok(title, "each environment has its own")] if groups_at else []
+
+
 def reviewers(environment: Mapping[str, Any]) -> list[str]:
     """Who agrees before a job in it runs: logins, and slugs of teams."""
     return [
@@ -179,6 +237,20 @@ def reviewers(environment: Mapping[str, Any]) -> list[str]:
         if rule["type"] == "required_reviewers"
         for each in rule["reviewers"]
     ]
+
+
+def tags(hub: Hub) -> list[Check]:
+    """Who may make a release's tag, which starts production's deploy."""
+    name = f"GitHub: tags {run_environments.RELEASES}"
+    try:
+        open_ = release_tags.open_to(release_tags.rulesets(hub))
+    except FlowError as error:
+        mend = "a public repository, or a plan that has rulesets; else few with the write role"
+        return [warning(name, f"{error.problem}: who may write may tag a release", mend)]
+    if open_:
+        seen = f"who may write may do this: {', '.join(open_)}. A tag starts a production release"
+        return [missing(name, seen, _INIT)]
+    return [ok(name, "made, moved and deleted by who publishes releases alone")]
 
 
 def runs(hub: Hub) -> list[Check]:

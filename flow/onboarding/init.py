@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from flow import backends, run_environments
 from flow.errors import FlowError
 from flow.onboarding import application, files, planning
 from flow.onboarding.answers import Answers, Given
@@ -40,29 +41,31 @@ class Plan:
 
 
 def with_state(project: Project, told: Answers) -> Project:
-    """The project on the backend and with the passphrase that were told."""
-    return replace(
-        project,
-        environment={
-            **project.environment,
-            "PULUMI_BACKEND_URL": told.state,
-            "PULUMI_CONFIG_PASSPHRASE": told.secrets["passphrase"],
-            **(
-                {
-                    "AWS_ACCESS_KEY_ID": told.secrets["key"],
-                    "AWS_SECRET_ACCESS_KEY": told.secrets["key_secret"],
-                }
-                if told.secrets.get("key")
-                else {}
-            ),
-        },
-    )
+    """The project with the states that were told, and what opens them."""
+    own = {
+        backends.of_group(variable, group): value
+        for group, state in told.states.items()
+        for variable, value in (
+            (backends.URL, state.url),
+            (backends.PASSPHRASE, state.passphrase),
+            (backends.KEY, state.key),
+            (backends.KEY_SECRET, state.key_secret),
+        )
+        if value
+    }
+    return replace(project, environment={**project.environment, **own})
 
 
-def encrypted(project: Project) -> bool:
-    """Whether a stage's file says that its secrets have a passphrase already."""
-    found = (project.folder / f"Pulumi.{each}.yaml" for each in STAGES)
-    return any(each.exists() and "encryptionsalt:" in each.read_text() for each in found)
+def encrypted(project: Project) -> set[str]:
+    """Groups whose secrets have a passphrase already, as far as the stages' files say so."""
+    files_of = {each: project.folder / f"Pulumi.{each}.yaml" for each in STAGES}
+    found = {
+        backends.group_of(stage)
+        for stage, file in files_of.items()
+        if file.exists() and "encryptionsalt:" in file.read_text()
+    }
+    # A demo has no file that stays: where the stages are set up, it is, too.
+    return found | {backends.DEMO} if found else found
 
 
 def known(project: Project) -> Given:
@@ -87,7 +90,7 @@ def plan(
     api = environment.get("GITHUB_API_URL", "")
     token = told.secrets["github"]
     notes: list[str] = []
-    if told.state.startswith("file:") and not api:
+    if not api and any(each.url.startswith("file:") for each in told.states.values()):
         notes.append("a run at GitHub does not reach a state in a folder: give a bucket as --state")
     with Hub(told.repository, token, api) as hub, Hub(told.deployment, token, api) as deployment:
         access = planning.check(told, endpoint, hub, deployment)
@@ -113,9 +116,14 @@ def plan(
                 f"{', '.join(FILES)} there, then run flow init again, which pins that commit"
             )
         steps += application.branch_steps(hub, repository, keep_default=wishes.keep_default)
+        tag_steps, told_of_tags = application.tag_steps(hub, repository)
+        steps += tag_steps
+        notes += told_of_tags
         names = {k: v for k, v in environment.items() if k == "HCLOUD_ENDPOINT"}
-        for name, where in planning.PROJECT_OF_ENVIRONMENT.items():
+        kept = str(hub.facts()["default_branch"]) if wishes.keep_default else ""
+        for name, where in run_environments.GROUPS.items():
             wanted = planning.contents(told, access, name, names.get("HCLOUD_ENDPOINT", ""))
+            wanted = replace(wanted, default_branch=kept or wanted.default_branch)
             again = frozenset(wanted.secrets) if wishes.renew else frozenset()
             step = planning.environment_step(
                 hub, repository, name, wanted, again | (_WITH_TOKEN if where in moved else again)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from github.Repository import Repository
 
 from components import naming
-from flow import run_environments
+from flow import backends, run_environments
 from flow.errors import FlowError
 from flow.onboarding import answers, files, hetzner
 from flow.onboarding.answers import Answers
@@ -23,7 +23,7 @@ from flow.run_environments import Contents
 
 STAGES = tuple(naming.STAGE_BRANCHES)
 PROJECT_OF = {"dev": "nonprod", "staging": "nonprod", "prod": "prod"}
-PROJECT_OF_ENVIRONMENT = {"flow-nonprod": "nonprod", "flow-prod": "prod", "flow-demo": "demo"}
+_OPENING = frozenset({"PULUMI_CONFIG_PASSPHRASE", "STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"})
 _HOSTS = {"dev": "dev", "staging": "staging", "prod": "app"}
 
 
@@ -158,15 +158,18 @@ def stack_steps(project: Project, told: Answers) -> tuple[list[Step], set[str]]:
     """Stacks and their Hetzner tokens; and the Hetzner projects whose token changes."""
     steps: list[Step] = []
     changed: set[str] = set()
-    parts = urlsplit(told.state)
-    folder = Path(parts.path) if parts.scheme == "file" else None
-    if folder is not None and not folder.is_dir():
-        steps.append(
-            Step(f"the state's folder {folder}", lambda: folder.mkdir(mode=0o700, parents=True))
-        )
-        had: list[str] = []
-    else:
-        had = project.stacks.names()
+    to_make: list[Path] = []
+    asked: list[str] = []
+    for group, state in told.states.items():
+        parts = urlsplit(state.url)
+        folder = Path(parts.path)
+        if parts.scheme != "file" or folder.is_dir():
+            asked.append(group)
+        elif folder not in to_make:
+            to_make.append(folder)
+    steps += [Step(f"the state's folder {each}", _folder(each)) for each in to_make]
+    had = project.stacks.names(asked) if asked else []
+    _check_moved(project, asked)
     for stage in STAGES:
         if stage not in had:
             steps.append(Step(f"the stack {stage}", _creator(project, stage)))
@@ -181,6 +184,22 @@ def stack_steps(project: Project, told: Answers) -> tuple[list[Step], set[str]]:
     return steps, changed
 
 
+def _check_moved(project: Project, groups: list[str]) -> None:
+    """Raises FlowError for stages in a state they no longer belong to: they would be made twice."""
+    if len(groups) < 2:
+        return
+    left = [each for each in project.stacks.astray() if each in STAGES]
+    if left:
+        raise FlowError(
+            f"nothing was made: {', '.join(left)} would be made anew, and lies in another's state",
+            "take it to its own first: docs/real-accounts.md, Three states",
+        )
+
+
+def _folder(folder: Path) -> Callable[[], object]:
+    return lambda: folder.mkdir(mode=0o700, parents=True)
+
+
 def _creator(project: Project, stage: str) -> Callable[[], object]:
     return lambda: project.stacks.create(stage)
 
@@ -192,17 +211,20 @@ def _secret(project: Project, stage: str, token: str) -> Callable[[], object]:
 def contents(told: Answers, access: Access, name: str, endpoint: str) -> Contents:
     """What one environment of runs holds."""
     is_prod = name == "flow-prod"
+    group = run_environments.GROUPS[name]
+    state = told.states[group]
+    with_token = name not in run_environments.WITHOUT_TOKEN
     return Contents(
         secrets={
-            "HCLOUD_TOKEN": told.secrets[PROJECT_OF_ENVIRONMENT[name]],
-            "PULUMI_CONFIG_PASSPHRASE": told.secrets["passphrase"],
+            "HCLOUD_TOKEN": told.secrets[group],
+            "PULUMI_CONFIG_PASSPHRASE": state.passphrase,
             "REGISTRY_PASSWORD": told.secrets["registry"],
-            "FLOW_GITHUB_TOKEN": told.secrets["stacks"],
-            "STATE_ACCESS_KEY_ID": told.secrets.get("key", ""),
-            "STATE_SECRET_ACCESS_KEY": told.secrets.get("key_secret", ""),
+            run_environments.STACKS_TOKEN: told.secrets["stacks"] if with_token else "",
+            "STATE_ACCESS_KEY_ID": state.key,
+            "STATE_SECRET_ACCESS_KEY": state.key_secret,
         },
         variables={
-            "PULUMI_BACKEND_URL": told.state,
+            "PULUMI_BACKEND_URL": state.url,
             "REGISTRY_USERNAME": told.registry_user,
             "HCLOUD_ENDPOINT": endpoint,
         },
@@ -224,6 +246,10 @@ def environment_step(
     variables = hub.names(f"{path}/variables", "variables") if found else {}
     policies = hub.names(f"{path}/deployment-branch-policies", "branch_policies") if found else {}
     told: list[str] = []
+    place = variables.get(backends.URL)
+    if place is not None and place["value"] != wanted.variables[backends.URL]:
+        # What opened the old place does not open the new one.
+        renew |= _OPENING
     setting = {
         key: value
         for key, value in wanted.secrets.items()
@@ -235,8 +261,10 @@ def environment_step(
         for key, value in wanted.variables.items()
         if value and (key not in variables or variables[key]["value"] != value)
     ]
-    admitted = run_environments.ENVIRONMENTS[name] or (run_environments.RELEASES,)
-    told += [f"admits {each}" for each in admitted if each not in policies]
+    if name in run_environments.WITHOUT_TOKEN and run_environments.STACKS_TOKEN in secrets:
+        told.append(f"without the secret {run_environments.STACKS_TOKEN}")
+    admitted = run_environments.admitted(name, wanted.default_branch)
+    told += [f"admits {each}" for each, _kind in admitted if each not in policies]
     asked = _asked(found) if found is not None else None
     if found is not None and asked is not None:
         users, teams = asked

@@ -66,4 +66,6 @@ def explained(error: GithubException) -> FlowError:
         words.append(str(each.get("message") or each) if isinstance(each, dict) else str(each))
     needed = (error.headers or {}).get("x-accepted-github-permissions")
     remedy = f"give the token the permission {needed}" if needed else ""
+    if "creations being restricted" in words[0]:
+        remedy = "releases are published by the roles maintain and admin: ask somebody who has one"
     return FlowError("GitHub refuses: " + "; ".join(words), remedy)

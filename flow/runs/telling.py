@@ -14,6 +14,16 @@ from flow import terminal
 from flow.runs.run import Run
 
 _SECONDS = 20
+# Of every demo's deployments. GitHub makes an environment of each name it is told of, and only an
+# administrator's token could remove it again, which no demo's run has.
+DEMOS = "feature-demo"
+
+
+def _where(stack: str) -> dict[str, str]:
+    """What tells the deployments of one stack from all others."""
+    if naming.stage_of_stack(stack) == "demo":
+        return {"environment": DEMOS, "task": f"deploy:{stack}"}
+    return {"environment": stack, "task": "deploy"}
 
 
 class Telling:
@@ -47,7 +57,7 @@ class Telling:
         result: dict[str, str] = {}
         made = self._try("a deployment", lambda repository: repository.create_deployment(
             ref=self._run.sha,
-            environment=stack,
+            **_where(stack),
             auto_merge=False,
             required_contexts=[],
             description=f"version {self._run.version}",
@@ -66,7 +76,7 @@ class Telling:
         """The deployments of a stack that is gone are inactive."""
 
         def end(repository: Repository) -> None:
-            for each in repository.get_deployments(environment=stack):
+            for each in repository.get_deployments(**_where(stack)):
                 each.create_status(state="inactive", description="the demo has ended")
 
         self._try("the end of its deployments", end)

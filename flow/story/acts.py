@@ -24,6 +24,7 @@ from flow.errors import FlowError
 from flow.labelled import Cloud
 from flow.looking import look
 from flow.promotion import steps
+from flow.runs.telling import DEMOS
 from flow.sandbox_project import DEMO_PROJECT, SandboxProject
 from flow.sandbox_team import SandboxTeam
 from flow.stages import Stage, Stages
@@ -243,7 +244,7 @@ def demo(team: Team) -> None:
         check(team.urls[stack] in told, "no comment says where the demo is")
         for word in ("password", "ends on", "a day, net"):
             check(word in told, f"the comment does not say {word!r}: {told}")
-        newest = repository.get_deployments(environment=stack)[0]
+        newest = repository.get_deployments(environment=DEMOS, task=f"deploy:{stack}")[0]
         state = newest.get_statuses()[0]
         check(
             (state.state, state.environment_url) == ("success", team.urls[stack]),
@@ -296,6 +297,8 @@ def _is_gone(team: Team, stack: str) -> None:
     left = team.listed(stack)
     check(not left, f"it left behind: {', '.join(left)}")
     check(stack not in team.project.stacks.names(), f"the stack {stack} is still there")
+    environments = [each.name for each in team.maintainer.repository.get_environments()]
+    check(stack not in environments, f"GitHub still has an environment {stack}")
     try:
         httpx.get(f"http://{team.urls[stack].split('/')[2]}/", timeout=3, trust_env=False)
     except httpx.TransportError:

@@ -67,6 +67,8 @@ def team(
     credentials["projects"] = {
         each: {"token": token, "zone": zone} for each in ("prod", "nonprod", "demo")
     }
+    # One state and one passphrase for all, as a team may keep them.
+    del credentials["passphrases"]
     credentials["images"] = f"{credentials['registry']['server']}/{name}"
     client = hcloud.Client(token=token, api_endpoint=endpoint)
     client.zones.create(name=zone, mode="primary")

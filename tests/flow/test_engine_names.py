@@ -13,8 +13,8 @@ import pytest
 from hcloud.zones import ZoneRecord
 
 from flow.looking import look
+from flow.results import Result
 from flow.sandbox_project import ADDRESS_DOMAIN
-from flow.stacks import Result
 from tests.flow.team import Team
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]

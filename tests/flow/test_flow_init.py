@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -16,14 +17,13 @@ import httpx
 import pytest
 import yaml
 
-from flow import caller
+from flow import backends, caller, git
 from flow.onboarding import bug_form
 from flow.sandbox_project import SandboxProject, sandbox_project
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = "example-org"
-HELPER = '!f() { echo username=x; echo "password=$GITHUB_TOKEN"; }; f'
 STAGES = ("dev", "staging", "prod")
 FINE = {
     **dict.fromkeys(("administration", "contents", "environments"), "write"),
@@ -77,11 +77,30 @@ class Application:
             "images": f"registry.sandbox.test/{self.name}",
             "domain": self.domain,
             "email": f"ops@{self.domain}",
-            "state": f"file://{self.folder / 'state'}",
             "reviewer": "reviewer",
         }
         flags = [part for key, value in answers.items() for part in (f"--{key}", value)]
         return self.flow("init", *flags, "--yes", *arguments, **more)
+
+    def pulumi(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Plain `pulumi`, opening what `more` opens and nothing else."""
+        environment = {k: v for k, v in self.environment.items() if k not in backends.ENDED}
+        return subprocess.run(
+            ["pulumi", "--non-interactive", *arguments],
+            cwd=self.folder,
+            env={**environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def names(self, **opening: str) -> list[str]:
+        """Stacks of the project on the backend that is given."""
+        listed = self.pulumi("stack", "ls", "--json", **opening)
+        assert listed.returncode == 0, _said(listed)
+        return [each["name"] for each in json.loads(listed.stdout)]
 
     def get(self, path: str) -> Any:
         """What GitHub answers below the repository."""
@@ -100,6 +119,11 @@ class Application:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def let_in(self, level: str) -> None:
+        """Say whose runs may call the deployment repository's workflow."""
+        path = f"/repos/{self.deployment}/actions/permissions/access"
+        self.api.put(path, json={"access_level": level}).raise_for_status()
 
     def environments(self) -> dict[str, Any]:
         return {each["name"]: each for each in self.get("/environments")["environments"]}
@@ -131,7 +155,8 @@ def _clone(application: Application) -> None:
     url = str(application.site.base_url)
     application.git("init", "--quiet", "--initial-branch=main")
     application.git("remote", "add", "origin", f"{url.rstrip('/')}/{application.deployment}.git")
-    application.git("-c", f"credential.helper={HELPER}", "pull", "--quiet", "origin", "main")
+    token = application.environment["GITHUB_TOKEN"]
+    git.run(application.folder, "pull", "--quiet", "origin", "main", token=token)
 
 
 def _folder(project: SandboxProject, folder: Path) -> None:
@@ -158,11 +183,15 @@ def application(
     zones = {"prod": f"{name}.test", "nonprod": f"nonprod.{name}.test", "demo": f"demo.{name}.test"}
     tokens = {k: _hetzner(shared_project, f"{name}-{k}", zone) for k, zone in zones.items()}
     inherited = {key: os.environ[key] for key in ("HOME", "LANG") if key in os.environ}
-    unwanted = ("GITHUB_REPOSITORY", "HCLOUD_TOKEN", "PULUMI_BACKEND_URL")
+    unwanted = ("GITHUB_REPOSITORY", "HCLOUD_TOKEN", "PULUMI_BACKEND_URL", *backends.ENDED)
     environment = {
         **inherited,
         **{k: v for k, v in shared_project.environment().items() if k not in unwanted},
         **{f"HCLOUD_TOKEN_{key.upper()}": value for key, value in tokens.items()},
+        **{
+            backends.of_group(backends.URL, each): f"file://{folder / 'state' / each}"
+            for each in backends.GROUPS
+        },
         "PULUMI_OPTION_CWD": str(folder),
         "PYTHONPATH": str(ROOT),
         "NO_COLOR": "1",
@@ -238,10 +267,10 @@ def test_init_makes_everything_and_a_second_one_changes_nothing(application: App
     token = application.token(FINE)
     made = application.init("--json", GITHUB_TOKEN=token)
     assert made.returncode == 0, _said(made)
-    (passphrase,) = [
-        line.strip() for line in made.stderr.partition("shown this once:")[2].splitlines()[2:3]
-    ]
-    application.environment["PULUMI_CONFIG_PASSPHRASE"] = passphrase
+    shown = re.findall(r"(PULUMI_CONFIG_PASSPHRASE_\w+)=(\S+)", made.stderr)
+    assert len(dict(shown)) == len({word for _, word in shown}) == 3
+    application.environment.update(shown)
+    _check_states(application)
     _check_settings(application)
     _check_github(application)
     _check_pin(application)
@@ -252,6 +281,31 @@ def test_init_makes_everything_and_a_second_one_changes_nothing(application: App
     assert json.loads(again.stdout)["state"] == "nothing", again.stdout
     assert "nothing was changed" in again.stderr
     assert pull["html_url"] in again.stderr
+
+
+def _check_states(application: Application) -> None:
+    """What a run in flow-demo is given opens the demos' state, and none of the others'."""
+    own = {
+        name: {
+            each["name"]: each["value"]
+            for each in application.get(f"/environments/{name}/variables")["variables"]
+        }["PULUMI_BACKEND_URL"]
+        for name in application.environments()
+    }
+    assert own == {
+        f"flow-{each}": f"file://{application.folder / 'state' / each}" for each in backends.GROUPS
+    }
+    as_in_demo = {
+        "PULUMI_BACKEND_URL": own["flow-demo"],
+        "PULUMI_CONFIG_PASSPHRASE": application.environment["PULUMI_CONFIG_PASSPHRASE_DEMO"],
+    }
+    assert not application.names(**as_in_demo)
+    # Even with the file of production's state in hand its secrets stay shut.
+    as_in_demo["PULUMI_BACKEND_URL"] = own["flow-prod"]
+    assert application.names(**as_in_demo) == ["prod"]
+    stolen = application.pulumi("config", "get", "hcloud:token", "-s", "prod", **as_in_demo)
+    assert stolen.returncode != 0
+    assert "incorrect passphrase" in stolen.stderr
 
 
 def _check_settings(application: Application) -> None:
@@ -315,19 +369,26 @@ def test_once_its_pull_request_is_merged_the_doctor_misses_nothing(
     for pull in application.get("/pulls"):
         path = f"/repos/{application.full_name}/pulls/{pull['number']}/merge"
         application.api.put(path, json={}).raise_for_status()
-    state = f"file://{application.folder / 'state'}"
+    # Both repositories are private.
+    application.let_in("organization")
     looked = application.flow(
         "doctor",
         "--json",
         GITHUB_REPOSITORY=application.full_name,
-        PULUMI_BACKEND_URL=state,
         HCLOUD_TOKEN=application.environment["HCLOUD_TOKEN_DEMO"],
     )
     found = {each["name"]: each for each in json.loads(looked.stdout)["checks"]}
     wrong = [each for each in found.values() if each["state"] == "missing"]
     assert wrong == []
     assert looked.returncode == 0
-    for name in ("stack prod", "GitHub: flow-prod", "GitHub: workflow", "demo: Hetzner token"):
+    for name in (
+        "stack prod",
+        "states",
+        "GitHub: states",
+        "GitHub: flow-prod",
+        "GitHub: workflow",
+        "demo: Hetzner token",
+    ):
         assert found[name]["state"] == "ok"
     values = [v for k, v in application.environment.items() if "TOKEN" in k or "PASS" in k]
     assert not [value for value in values if value in _said(looked)]
@@ -338,22 +399,30 @@ def test_the_doctor_names_what_somebody_took_away_and_what_mends_it(
 ) -> None:
     path = f"/repos/{application.full_name}/environments/flow-demo"
     application.api.delete(f"{path}/secrets/HCLOUD_TOKEN").raise_for_status()
-    state = f"file://{application.folder / 'state'}"
+    (rules,) = application.get("/rulesets")
+    path = f"/repos/{application.full_name}/rulesets/{rules['id']}"
+    application.api.delete(path).raise_for_status()
+    application.let_in("none")
     looked = application.flow(
         *("doctor", "--json"),
         GITHUB_REPOSITORY=application.full_name,
-        PULUMI_BACKEND_URL=state,
-        PULUMI_CONFIG_PASSPHRASE="another",
+        PULUMI_CONFIG_PASSPHRASE_NONPROD="another",
     )
     assert looked.returncode == 1
     found = {each["name"]: each for each in json.loads(looked.stdout)["checks"]}
     assert found["GitHub: flow-demo"]["seen"] == "lacks the secret HCLOUD_TOKEN"
     assert found["GitHub: flow-demo"]["mend"] == "flow init"
     assert "passphrase is not this stack's" in found["stack dev"]["seen"]
+    shut = found["GitHub: access to the deployment repository"]
+    assert f"gh api -X PUT repos/{application.deployment}/actions" in shut["mend"]
+    assert found["GitHub: tags v*"]["mend"] == "flow init"
     mended = application.init("--json")
     assert mended.returncode == 0, _said(mended)
-    (step,) = json.loads(mended.stdout)["steps"]
-    assert step["what"] == "GitHub: environment flow-demo: secret HCLOUD_TOKEN"
+    assert [each["what"].partition(": tags")[0] for each in json.loads(mended.stdout)["steps"]] == [
+        "GitHub: ruleset 'flow: release tags'",
+        "GitHub: environment flow-demo: secret HCLOUD_TOKEN",
+    ]
+    application.let_in("organization")
 
 
 def test_other_answers_replace_nothing_unasked_and_reach_the_workflow_by_a_push(

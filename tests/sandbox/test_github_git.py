@@ -224,3 +224,30 @@ def test_pushes_at_the_same_time_are_told_of_once_each(served: Served, work: Clo
     told = [(e.actor, e.ref) for e in served.events if e.name == "push"]
     wanted = [(who, f"refs/heads/{name}") for who, listed in names.items() for name in listed]
     assert sorted(told) == sorted(wanted)
+
+
+def test_tags_of_releases_are_pushed_moved_and_deleted_by_who_may(
+    served: Served, work: Clone, tmp_path: Path
+) -> None:
+    work.git("push", "--quiet", "origin", "HEAD:refs/tags/v1.0.0")
+    roles = [{"actor_type": "RepositoryRole", "actor_id": each} for each in (2, 5)]
+    ruleset(
+        served,
+        *({"type": each} for each in ("creation", "update", "deletion")),
+        target="tag",
+        conditions={"ref_name": {"include": ["refs/tags/v*"], "exclude": []}},
+        bypass_actors=roles,
+    )
+    work.commit("app.py", "print()\n")
+    for refspec, why in (
+        ("HEAD:refs/tags/v2.0.0", "Cannot create ref due to creations being restricted"),
+        ("+HEAD:refs/tags/v1.0.0", "Cannot update this protected ref"),
+        (":refs/tags/v1.0.0", "Cannot delete this tag"),
+    ):
+        assert why in work.refused("push", "origin", refspec)
+    work.git("push", "--quiet", "origin", "HEAD:refs/tags/other-1", "HEAD:feature-demo/x")
+    (tmp_path / "theirs").mkdir()
+    maintainer = clone(served, tmp_path / "theirs", "maintainer")
+    maintainer.commit("app.py", "print(2)\n")
+    maintainer.git("push", "--quiet", "origin", "HEAD:refs/tags/v2.0.0", "+HEAD:refs/tags/v1.0.0")
+    maintainer.git("push", "--quiet", "origin", ":refs/tags/v1.0.0")

@@ -16,7 +16,8 @@ from flow import locks
 from flow.engine import OnLine
 from flow.errors import FlowError
 from flow.project import Project
-from flow.stacks import NoStackError, Result
+from flow.results import Result
+from flow.stacks import NoStackError
 from tests.unit.hetzner_cloud import FSN1, PROJECTS, Cloud
 
 PROJECT = "p"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow import demos, reaping, saving, server
+from flow import backends, demos, reaping, saving, server
 from flow.errors import FlowError
 from flow.labelled import Found
 from flow.project import Project
@@ -211,7 +211,7 @@ def save(folder: Path) -> str | None:
 def test_a_last_dump_is_kept_encrypted_and_opens_with_the_passphrase(
     agent: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(saving.PASSPHRASE, "correct horse")
+    monkeypatch.setenv(backends.PASSPHRASE, "correct horse")
     monkeypatch.delenv(saving.RECIPIENT, raising=False)
     agent(*dumped(b"PGDMP the campaign"))
     where = save(tmp_path)
@@ -236,7 +236,7 @@ def test_a_last_dump_opens_with_the_teams_key_where_there_is_one(
 def test_a_dump_that_was_cut_is_an_error_and_leaves_no_file(
     agent: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(saving.PASSPHRASE, "correct horse")
+    monkeypatch.setenv(backends.PASSPHRASE, "correct horse")
     agent(*dumped(b"the campaign", digest="0"))
     with pytest.raises(FlowError, match="was cut"):
         save(tmp_path)
@@ -246,7 +246,7 @@ def test_a_dump_that_was_cut_is_an_error_and_leaves_no_file(
 def test_data_that_no_service_says_how_to_save_stops_the_end(
     agent: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(saving.PASSPHRASE, "correct horse")
+    monkeypatch.setenv(backends.PASSPHRASE, "correct horse")
     agent({"result": {"ok": True, "dumps": [], "data": ["db"]}})
     with pytest.raises(FlowError, match=r"no service says how it is saved") as raised:
         save(tmp_path)
@@ -256,7 +256,7 @@ def test_data_that_no_service_says_how_to_save_stops_the_end(
 
 
 def test_without_a_key_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(saving.PASSPHRASE, raising=False)
+    monkeypatch.delenv(backends.PASSPHRASE, raising=False)
     monkeypatch.delenv(saving.RECIPIENT, raising=False)
     with pytest.raises(FlowError, match="nothing to encrypt"):
         save(tmp_path)
@@ -265,7 +265,7 @@ def test_without_a_key_nothing_is_fetched(tmp_path: Path, monkeypatch: pytest.Mo
 def test_on_a_runner_a_dump_with_nowhere_to_go_stops_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(saving.PASSPHRASE, "correct horse")
+    monkeypatch.setenv(backends.PASSPHRASE, "correct horse")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     for name in ("FLOW_DUMPS", "REGISTRY_PUSH_USERNAME"):
         monkeypatch.delenv(name, raising=False)

@@ -3,7 +3,7 @@
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flow import app, caller
+from flow import app, backends, caller
 from flow.errors import FlowError
 from flow.onboarding import checking, doctor, github_doctor, hetzner
 from flow.onboarding.checking import Check, missing, ok, warning
@@ -173,8 +173,8 @@ class FakeStacks:
     def __init__(self, settings: Mapping[str, Mapping[str, str] | FlowError]) -> None:
         self._settings = settings
 
-    def names(self) -> list[str]:
-        return list(self._settings)
+    def names(self, groups: Iterable[str] = backends.GROUPS) -> list[str]:
+        return [each for each in self._settings if backends.group_of(each) in groups]
 
     def settings(self, stack: str) -> Mapping[str, str]:
         found = self._settings[stack]
@@ -244,6 +244,7 @@ def test_one_token_for_two_projects_is_missing_a_project(
 def environment(secrets: tuple[str, ...], policies: tuple[str, ...], rules: Any = ()) -> Answers:
     path = "/environments/flow-prod"
     return {
+        "": {"default_branch": "development"},
         path: {"name": "flow-prod", "protection_rules": list(rules)},
         f"{path}/secrets": {"secrets": [{"name": each} for each in secrets]},
         f"{path}/variables": {"variables": [{"name": "PULUMI_BACKEND_URL", "value": "s3://b"}]},
@@ -340,7 +341,7 @@ def test_a_state_that_cannot_be_read_is_told_once_with_its_reason(
     shell = here({}, HCLOUD_TOKEN="")
     asked: list[int] = []
 
-    def names(_self: FakeStacks) -> list[str]:
+    def names(_self: FakeStacks, _groups: Iterable[str] = ()) -> list[str]:
         asked.append(1)
         raise FlowError("no such bucket", "set PULUMI_BACKEND_URL")
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 from pulumi import automation
 
-from flow import diagnostics, survey
+from flow import diagnostics
 from flow import engine as flow_engine
-from flow.engine import Engine
+from flow.engine import Engine, at_once
 from flow.errors import FlowError
-from flow.stacks import Result, Stacks
+from flow.results import Result
+from flow.stacks import Stacks
 
 FAKE = """#!{python}
 import os, signal, sys, time
@@ -113,7 +114,7 @@ open("stopped", "w").write(str(len(got)))
     )
     thread = _interrupt_when(tmp_path / "ready")
     with pytest.raises(KeyboardInterrupt):
-        survey.at_once(lambda _: made.run(["destroy"], str(tmp_path), {}), [1, 2], 1)
+        at_once(lambda _: made.run(["destroy"], str(tmp_path), {}), [1, 2], 1)
     thread.join()
     assert (tmp_path / "stopped").read_text() == "1"
     assert (tmp_path / "begun").read_text() == "x"  # the second never was

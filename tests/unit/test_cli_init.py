@@ -1,7 +1,7 @@
 """`flow init` as values: what it is told, what it writes, what it would replace, what it shows."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flow.backends import GROUPS
 from flow.commands import init as command
 from flow.errors import FlowError
 from flow.onboarding import answers, bug_form, files, init, planning
@@ -32,14 +33,14 @@ GIVEN = Given(
     deployment="ada/deployment",
     domain="a.test",
     email="ops@a.test",
-    state="file:///state",
+    states={each: f"file:///state/{each}" for each in ("nonprod", "prod", "demo")},
 )
 
 
 def collect(
-    given_: Given = GIVEN, ask: Any = None, has_stacks: bool = False, **more: str
+    given_: Given = GIVEN, ask: Any = None, encrypted: Collection[str] = (), **more: str
 ) -> Answers:
-    return answers.collect(given_, {**TOKENS, **more}, ask, has_stacks=has_stacks)
+    return answers.collect(given_, {**TOKENS, **more}, ask, encrypted=encrypted)
 
 
 # -- what it is told -------------------------------------------------------------
@@ -47,8 +48,8 @@ def collect(
 
 def test_all_that_is_not_given_is_named_at_once_where_nobody_can_be_asked() -> None:
     with pytest.raises(FlowError) as raised:
-        answers.collect(Given(), {}, None, has_stacks=True)
-    for each in ("--repository", "--domain", "--state", *TOKENS, "PULUMI_CONFIG_PASSPHRASE"):
+        answers.collect(Given(), {}, None, encrypted=GROUPS)
+    for each in ("--repository", "--domain", "--state", *TOKENS, "PULUMI_CONFIG_PASSPHRASE_PROD"):
         assert each in raised.value.problem
     assert raised.value.code == 2
 
@@ -57,8 +58,10 @@ def test_what_has_a_sensible_value_is_not_asked_of_a_script() -> None:
     told = collect()
     assert told.images == "ghcr.io/ada/app"
     assert told.compose_file == "compose.yaml"
-    assert told.passphrase_is_new
-    assert len(told.secrets["passphrase"]) >= 40
+    made = {each.passphrase for each in told.states.values() if each.is_new}
+    assert len(made) == 3, "each group has one of its own"
+    assert all(len(each) >= 40 for each in made)
+    assert not any(each in repr(told) for each in made)
     assert "ghp_four" not in repr(told)
 
 
@@ -73,7 +76,7 @@ def test_what_the_settings_say_already_stays_and_the_template_s_words_do_not(
     )
     known = init.known(Project(tmp_path, tmp_path))
     assert known == Given(images="r.test/ours")
-    told = answers.collect(GIVEN, TOKENS, None, has_stacks=False, known=known)
+    told = answers.collect(GIVEN, TOKENS, None, encrypted=(), known=known)
     assert (told.images, told.email) == ("r.test/ours", "ops@a.test")
 
 
@@ -82,9 +85,12 @@ def test_a_person_is_asked_for_what_lacks_and_secrets_are_asked_as_such() -> Non
 
     def ask(question: str, default: str, secret: bool) -> str:
         asked[question] = secret
+        if "assphrase" in question:
+            return ""
         return "typed" if secret else default or "robot"
 
-    told = answers.collect(GIVEN, {"GITHUB_TOKEN": "ghp_four"}, ask, has_stacks=False)
+    told = answers.collect(GIVEN, {"GITHUB_TOKEN": "ghp_four"}, ask, encrypted=())
+    assert sum(each.is_new for each in told.states.values()) == 3
     assert told.secrets["prod"] == "typed"
     assert told.secrets["github"] == "ghp_four"
     assert all(secret for question, secret in asked.items() if "oken" in question)
@@ -93,30 +99,93 @@ def test_a_person_is_asked_for_what_lacks_and_secrets_are_asked_as_such() -> Non
 
 
 def test_a_bucket_s_keys_are_wanted_where_the_state_is_in_one() -> None:
-    bucket = Given(**{**vars(GIVEN), "state": "s3://bucket?endpoint=x"})
-    with pytest.raises(FlowError, match="AWS_ACCESS_KEY_ID"):
-        collect(bucket)
-    told = collect(bucket, AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="word")
+    bucket = Given(**{**vars(GIVEN), "states": {**GIVEN.states, "demo": "s3://bucket?endpoint=x"}})
+    # What opens another group's state is not taken for the demos'.
+    with pytest.raises(FlowError, match="AWS_ACCESS_KEY_ID_DEMO"):
+        collect(bucket, AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="word")
+    told = collect(bucket, AWS_ACCESS_KEY_ID_DEMO="key", AWS_SECRET_ACCESS_KEY_DEMO="word")
     wanted = planning.contents(told, Access({}, {}, {}), "flow-demo", "")
     assert wanted.secrets["STATE_SECRET_ACCESS_KEY"] == "word"
     assert wanted.secrets["HCLOUD_TOKEN"] == "three"
 
 
 def test_stacks_that_are_encrypted_keep_their_passphrase(tmp_path: Path) -> None:
-    with pytest.raises(FlowError, match="encrypted already"):
-        collect(has_stacks=True)
+    with pytest.raises(FlowError, match=r"PASSPHRASE_PROD \(stacks are encrypted already"):
+        collect(encrypted=("nonprod", "prod"), PULUMI_CONFIG_PASSPHRASE="of dev and staging")
     file = tmp_path / "passphrase"
     file.write_text("long and secret\n")
-    told = collect(has_stacks=True, PULUMI_CONFIG_PASSPHRASE_FILE=str(file))
-    assert told.secrets["passphrase"] == "long and secret"
-    assert not told.passphrase_is_new
+    told = collect(
+        encrypted=("nonprod", "prod"),
+        PULUMI_CONFIG_PASSPHRASE="of dev and staging",
+        PULUMI_CONFIG_PASSPHRASE_FILE_PROD=str(file),
+    )
+    known = {group: state.passphrase for group, state in told.states.items()}
+    assert (known["nonprod"], known["prod"]) == ("of dev and staging", "long and secret")
+    assert [group for group, state in told.states.items() if state.is_new] == ["demo"]
+
+
+def test_what_would_open_two_groups_states_is_refused_unless_one_is_asked_for() -> None:
+    one = "s3://bucket?endpoint=x"
+    together = Given(
+        **{**vars(GIVEN), "states": {"nonprod": one, "prod": f"{one}/", "demo": "s3://x"}}
+    )
+    same = {
+        f"{name}_{group}": "same"
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "PULUMI_CONFIG_PASSPHRASE")
+        for group in ("NONPROD", "PROD", "DEMO")
+    }
+    with pytest.raises(FlowError) as raised:
+        collect(together, **same)
+    for each in (
+        "dev and staging: the same place as production",
+        "production: the same key of a bucket as demos",
+        "production: the same passphrase as demos",
+    ):
+        assert each in raised.value.problem
+    assert "the same place as demos" not in raised.value.problem
+    assert "--one-state" in raised.value.remedy
+    kept = Given(**{**vars(GIVEN), "states": {"nonprod": "file:///state"}, "one_state": True})
+    told = collect(kept, PULUMI_CONFIG_PASSPHRASE="for all")
+    assert {each.url for each in told.states.values()} == {"file:///state"}
+    assert {each.passphrase for each in told.states.values()} == {"for all"}
+
+
+def test_each_environment_of_runs_is_given_its_own_state_and_demos_no_administrators_token() -> (
+    None
+):
+    told = collect(FLOW_GITHUB_TOKEN="ghp_admin")
+    given_ = {
+        name: planning.contents(told, Access({}, {}, {}), name, "")
+        for name in ("flow-nonprod", "flow-prod", "flow-demo")
+    }
+    for variable in ("PULUMI_CONFIG_PASSPHRASE", "HCLOUD_TOKEN"):
+        assert len({each.secrets[variable] for each in given_.values()}) == 3
+    assert [each.variables["PULUMI_BACKEND_URL"] for each in given_.values()] == [
+        "file:///state/nonprod",
+        "file:///state/prod",
+        "file:///state/demo",
+    ]
+    assert [each.secrets["FLOW_GITHUB_TOKEN"] for each in given_.values()] == [
+        "ghp_admin",
+        "ghp_admin",
+        "",
+    ]
+
+
+def test_a_project_s_stages_say_which_groups_are_encrypted_already(tmp_path: Path) -> None:
+    here = Project(tmp_path, tmp_path)
+    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
+    assert init.encrypted(here) == set()
+    (tmp_path / "Pulumi.staging.yaml").write_text("encryptionsalt: v1:x\n")
+    assert init.encrypted(here) == {"nonprod", "demo"}
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("repository", "app"), ("domain", "A test"), ("state", "bucket")]
+    ("key", "value"),
+    [("repository", "app"), ("domain", "A test"), ("states", {**GIVEN.states, "nonprod": "x"})],
 )
 def test_what_cannot_be_is_refused(key: str, value: str) -> None:
-    with pytest.raises(FlowError, match=key) as raised:
+    with pytest.raises(FlowError, match=f"--{key.removesuffix('s')}: ") as raised:
         collect(Given(**{**vars(GIVEN), key: value}))
     assert raised.value.code == 2
 
@@ -294,10 +363,13 @@ def test_a_passphrase_that_was_made_is_shown_once_and_before_anything_is_made(
     carry_out(plan("one", "two", done=done), told)
     said = capsys.readouterr().err
     assert done == ["one", "two"]
-    assert said.count(told.secrets["passphrase"]) == 1
-    assert said.index(told.secrets["passphrase"]) < said.index("… one")
-    carry_out(plan("one", done=done), collect(PULUMI_CONFIG_PASSPHRASE="of the team"))
-    assert "of the team" not in capsys.readouterr().err
+    for group, state in told.states.items():
+        assert said.count(state.passphrase) == 1
+        assert f"PULUMI_CONFIG_PASSPHRASE_{group.upper()}={state.passphrase}" in said
+        assert said.index(state.passphrase) < said.index("… one")
+    given_ = {f"PULUMI_CONFIG_PASSPHRASE_{each.upper()}": f"word of {each}" for each in GROUPS}
+    carry_out(plan("one", done=done), collect(GIVEN, **given_))
+    assert "word of" not in capsys.readouterr().err
 
 
 def test_a_value_of_somebodys_own_is_not_replaced_unasked() -> None:
@@ -315,11 +387,3 @@ def test_a_value_of_somebodys_own_is_not_replaced_unasked() -> None:
 def test_nothing_to_do_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert carry_out(plan(done=[]), collect()) == {}
     assert "nothing was changed" in capsys.readouterr().err
-
-
-def test_stacks_with_a_salt_are_encrypted(tmp_path: Path) -> None:
-    project = Project(tmp_path, tmp_path)
-    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\n")
-    assert not init.encrypted(project)
-    (tmp_path / "Pulumi.dev.yaml").write_text("config: {}\nencryptionsalt: v1:x\n")
-    assert init.encrypted(project)

@@ -124,6 +124,13 @@ if lock.exists() and "up" in sys.argv:
     print(f"  file://{{lock}}: created by ada@{{held['hostname']}} (pid {{held['pid']}}) at "
           f"{{held['timestamp']}}", file=sys.stderr)
     sys.exit(255)
+if "refresh" in sys.argv:
+    # As the real one does: what it was told to look at is not there, or it comes not so far.
+    told = lock.with_name("refresh.txt")
+    target = sys.argv[sys.argv.index("--target") + 1]
+    words = told.read_text() if told.exists() else f"no resource named '{{target}}' found"
+    print(f"error: {{words}}", file=sys.stderr)
+    sys.exit(1)
 if "history" in sys.argv:
     print(json.dumps([{{"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "",
         "environment": {{}}, "config": {{}}, "result": "succeeded", "version": 1,
@@ -172,3 +179,24 @@ def test_an_up_stops_at_a_lock_whose_holder_may_live_and_names_it(
         stacks.up("dev")
     assert raised.value.code == BUSY
     assert file.exists()
+
+
+def test_a_stack_that_nobody_holds_is_not_locked(stacks: Stacks) -> None:
+    assert stacks.holders("dev") == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "unable to open bucket s3://team: dial tcp 127.0.0.1:9: connect: connection refused",
+        "getting stack configuration: get stack secrets manager: incorrect passphrase",
+    ],
+)
+def test_where_the_state_cannot_be_opened_nobody_says_that_it_is_not_locked(
+    stacks: Stacks, tmp_path: Path, words: str
+) -> None:
+    (tmp_path / "refresh.txt").write_text(words)
+    with pytest.raises(FlowError, match="nobody can say whether dev is locked") as raised:
+        stacks.holders("dev")
+    assert words in raised.value.problem
+    assert "PULUMI_BACKEND_URL" in raised.value.remedy

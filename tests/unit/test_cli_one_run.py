@@ -12,8 +12,9 @@ from flow import deploying, destroying
 from flow.errors import FlowError
 from flow.labelled import Cloud, Found
 from flow.project import Project
+from flow.results import Result
 from flow.run_settings import run_settings
-from flow.stacks import NoStackError, Result, Stacks
+from flow.stacks import NoStackError, Stacks
 from flow.stages import Stages
 from flow.state import State
 

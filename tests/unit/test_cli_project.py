@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from flow import sandbox_project
 from flow.errors import FlowError
-from flow.sandbox_project import SandboxProject, merge, stack_settings
+from flow.sandbox_project import SandboxProject
+from flow.sandbox_settings import merge, stack_settings
 
 PASSWORD = 'it\'s "quoted" $(and) `odd`'
 
@@ -36,6 +37,7 @@ def credentials(tmp_path: Path) -> dict[str, Any]:
         "ca": str(tmp_path / "ca.pem"),
         "trust": str(tmp_path / "trust.pem"),
         "passphrase": PASSWORD,
+        "passphrases": {each: f"{PASSWORD} of {each}" for each in ("prod", "nonprod", "demo")},
         "github": {
             "url": "http://127.0.0.1:7090",
             "api": "http://127.0.0.1:7090/api/v3",
@@ -57,7 +59,8 @@ class FakeStacks:
     def create(self, name: str) -> None:
         self.calls.append(f"create {name}")
         self._change(name, lambda content: content.update(encryptionsalt="v1:salt"))
-        state = self.folder.parent / "state/.pulumi/stacks/deployment-flow"
+        own = "prod" if name == "prod" else "nonprod"
+        state = self.folder.parent / f"state/{own}/.pulumi/stacks/deployment-flow"
         state.mkdir(parents=True, exist_ok=True)
         (state / f"{name}.json").write_text("{}")
 
@@ -176,7 +179,7 @@ def test_a_change_of_the_committed_settings_arrives_and_a_persons_own_stays(
 
 def test_a_stack_whose_state_is_gone_is_made_again(project: SandboxProject) -> None:
     project.write()
-    (project.directory / "state/.pulumi/stacks/deployment-flow/dev.json").unlink()
+    (project.directory / "state/nonprod/.pulumi/stacks/deployment-flow/dev.json").unlink()
     project.write()
     assert _calls(project)[-3:-1] == ["create dev", f"secret dev hcloud:token {'nonprod' * 8}"]
 
@@ -219,6 +222,31 @@ def test_a_shell_reads_back_every_value_whatever_is_in_it(project: SandboxProjec
     }
     assert seen["REGISTRY_PASSWORD"] == PASSWORD
     assert not {"PULUMI_ACCESS_TOKEN", "HCLOUD_CONTEXT"} & set(seen)
+
+
+def test_production_s_and_the_demos_states_have_a_place_and_a_passphrase_of_their_own(
+    project: SandboxProject, credentials: dict[str, Any]
+) -> None:
+    project.write()
+    wanted = project.environment()
+    for group in ("nonprod", "prod", "demo"):
+        folder = wanted[f"PULUMI_BACKEND_URL_{group.upper()}"].removeprefix("file://")
+        assert Path(folder) == project.directory / "state" / group
+        assert Path(folder).is_dir()
+        assert wanted[f"PULUMI_CONFIG_PASSPHRASE_{group.upper()}"] == f"{PASSWORD} of {group}"
+    # Plain `pulumi` has those of dev and staging.
+    assert wanted["PULUMI_BACKEND_URL"] == wanted["PULUMI_BACKEND_URL_NONPROD"]
+    del credentials["passphrases"]
+    one = SandboxProject(project.root, project.directory, credentials).environment()
+    assert one["PULUMI_BACKEND_URL_PROD"] == one["PULUMI_BACKEND_URL_DEMO"]
+    assert one["PULUMI_CONFIG_PASSPHRASE_DEMO"] == PASSWORD
+
+
+def test_a_sandbox_of_an_older_version_keeps_the_one_state_it_has(project: SandboxProject) -> None:
+    (project.directory / "state/.pulumi").mkdir(parents=True)
+    wanted = project.environment()
+    assert wanted["PULUMI_BACKEND_URL_PROD"] == f"file://{project.directory / 'state'}"
+    assert wanted["PULUMI_CONFIG_PASSPHRASE_PROD"] == PASSWORD
 
 
 def test_evaluating_the_environment_twice_does_not_lengthen_the_path(

@@ -14,7 +14,7 @@ from flow import app, locks, machines, rebuild_plan, rebuilding, state
 from flow.errors import FlowError
 from flow.machines import Machines, Sight
 from flow.rebuild_plan import Settings
-from flow.stacks import Result
+from flow.results import Result
 from flow.stages import Stages
 from tests.unit.hetzner_cloud import FSN1, Cloud
 from tests.unit.hetzner_cloud import cloud as cloud

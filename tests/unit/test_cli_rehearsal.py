@@ -13,8 +13,8 @@ from flow import app, rehearsal
 from flow.commands import rehearse
 from flow.errors import FlowError
 from flow.rehearsal import Rehearsal
+from flow.results import Result
 from flow.sandbox_project import SandboxProject
-from flow.stacks import Result
 from flow.stages import Stages
 from flow.story import acts, failing
 

@@ -8,7 +8,7 @@ import pytest
 from components import history
 from flow import app, project, rollback
 from flow.errors import FlowError
-from flow.stacks import Result
+from flow.results import Result
 
 KEPT = {"revision": "c0ffee", "images": {}, "prefix": "r.test", "compose": "services: {}"}
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from flow import health, pricing, state, survey
 from flow.commands.status import table
+from flow.engine import at_once
 from flow.errors import FlowError
 
 SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
@@ -203,8 +204,8 @@ def test_many_are_asked_at_once_and_answered_in_order() -> None:
         both.wait()  # one alone would wait for ever
         return number * 2
 
-    assert survey.at_once(work, [1, 2], 2) == [2, 4]
-    assert survey.at_once(work, [], 2) == []
+    assert at_once(work, [1, 2], 2) == [2, 4]
+    assert at_once(work, [], 2) == []
 
 
 def test_stages_come_first_and_then_demos_by_name() -> None:

@@ -83,7 +83,7 @@ def test_a_program_without_a_part_at_github_does_not_even_load_its_sdk() -> None
 def test_an_environment_admits_its_branch_alone_and_production_s_its_releases_alone(
     up: Up, stack: str, branch: str | None, tag: str | None
 ) -> None:
-    engine = up(stack)
+    engine = up(stack, {**CONFIG, "github:token": "ghp_own"})
     made = engine.one("RepositoryEnvironment").inputs
     assert (made["repository"], made["environment"]) == ("fieldwork", stack)
     assert made["deploymentBranchPolicy"] == {
@@ -145,7 +145,17 @@ def test_no_check_is_required_where_none_is_named(up: Up) -> None:
 
 
 def test_a_demo_s_branch_has_no_rules(up: Up) -> None:
-    assert up("feature-demo-x").of_type("RepositoryRuleset") == []
+    own = {**CONFIG, "github:token": "ghp_own"}
+    assert up("feature-demo-x", own).of_type("RepositoryEnvironment")
+    assert up("feature-demo-x", own).of_type("RepositoryRuleset") == []
+
+
+def test_a_demo_has_no_part_there_by_a_token_of_the_environment(
+    up: Up, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A run's own token is there, and may not; an administrator's is not for a demo's run.
+    monkeypatch.setattr(github, "ask", lambda wanted: pytest.fail("GitHub was asked"))
+    assert at_github(up("feature-demo-x")) == set()
 
 
 def test_the_deployment_does_not_wait_for_github(up: Up) -> None:

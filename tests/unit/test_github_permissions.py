@@ -223,3 +223,19 @@ def test_what_no_state_knows_is_deleted_by_its_name_and_nothing_else(hub: Hub) -
 def test_with_nothing_to_find_nothing_is_deleted(hub: Hub) -> None:
     github.clear(settings(hub), "dev", policy="development", ruleset="q", transport=hub)
     assert all(method == "GET" for method, _ in hub.asked)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_what_github_does_not_let_be_cleared_away_is_named(hub: Hub, method: str) -> None:
+    one = f"{REPOSITORY}/rulesets/4"
+    hub.give("GET", f"{REPOSITORY}/rulesets", 200, [{"id": 4, "name": "q"}])
+    hub.give("DELETE", one, 204)
+    github.clear(settings(hub), "dev", ruleset="q", transport=hub)
+    hub.refuse(method, f"{REPOSITORY}/rulesets" if method == "GET" else one, "administration=write")
+    with pytest.raises(github.GithubError) as raised:
+        github.clear(settings(hub), "dev", ruleset="q", transport=hub)
+    told = str(raised.value)
+    assert "rulesets" in told
+    assert "it asks for administration=write" in told
+    assert "Nothing was changed by this one" in told
+    assert Hub.token not in told

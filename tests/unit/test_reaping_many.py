@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flow import demos, reaping, survey
+from flow import demos, engine, reaping
 from flow.project import Project
 from flow.stages import Stages
 from tests.unit.hetzner_cloud import FSN1, Cloud
@@ -78,16 +78,16 @@ def test_fifty_demos_are_judged_a_few_at_a_time(
 ) -> None:
     project, _ = team
     workers: list[int] = []
-    at_once = survey.at_once
+    at_once = engine.at_once
 
     def counted(work: Any, given: Any, most: int) -> Any:
         workers.append(most)
         return at_once(work, given, most)
 
-    monkeypatch.setattr(survey, "at_once", counted)
+    monkeypatch.setattr(reaping, "at_once", counted)
     verdicts, _ = reaping.plan(project)
     assert [each.action for each in verdicts] == ["end"] * COUNT
-    assert max(workers) <= survey.ENGINES
+    assert max(workers) <= engine.ENGINES
 
 
 def test_fifty_demos_that_no_state_knows_are_removed_with_what_each_has(

@@ -1,8 +1,13 @@
 """Environments that runs start from, made at a GitHub."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
+
 from flow import run_environments
+from flow.onboarding import planning
+from flow.onboarding.hub import Hub
 from flow.run_environments import Contents
 from tests.unit.github_hub import FULL_NAME, Served
 from tests.unit.github_hub import served as served
@@ -44,3 +49,66 @@ def test_releases_are_admitted_beside_a_branch_of_the_same_pattern(served: Serve
         run_environments.ensure(served.repo, "flow-prod", contents(served))
     listed = served.raw.get(f"{PATH}/deployment-branch-policies").json()["branch_policies"]
     assert [(each["name"], each["type"]) for each in listed] == [("v*", "branch"), ("v*", "tag")]
+
+
+# -- what `flow init` finds to do --------------------------------------------------
+
+
+DEMO = "/environments/flow-demo"
+
+
+@pytest.fixture
+def hub(served: Served) -> Iterator[Hub]:
+    with Hub(FULL_NAME, served.tokens["maintainer"], f"{served.url}/api/v3") as made:
+        yield made
+
+
+def of_demos(url: str = "s3://demos", **more: Any) -> Contents:
+    """What flow-demo is to hold."""
+    secrets: Mapping[str, str] = {
+        "HCLOUD_TOKEN": "t",
+        "PULUMI_CONFIG_PASSPHRASE": "of demos",
+        "STATE_ACCESS_KEY_ID": "key",
+        run_environments.STACKS_TOKEN: "",
+    }
+    return Contents(secrets, {"PULUMI_BACKEND_URL": url}, **more)
+
+
+def step(served: Served, hub: Hub, wanted: Contents) -> str:
+    """What is told to be done, once it is done; empty for nothing."""
+    found = planning.environment_step(hub, served.repo, "flow-demo", wanted, frozenset())
+    if found is None:
+        return ""
+    found.do()
+    return found.what
+
+
+def test_an_administrators_token_is_taken_out_of_the_demos_environment(
+    served: Served, hub: Hub
+) -> None:
+    assert "FLOW_GITHUB_TOKEN" not in step(served, hub, of_demos())
+    served.repo.get_environment("flow-demo").create_secret(run_environments.STACKS_TOKEN, "ghp_x")
+    assert step(served, hub, of_demos()).endswith(": without the secret FLOW_GITHUB_TOKEN")
+    assert run_environments.STACKS_TOKEN not in hub.names(f"{DEMO}/secrets", "secrets")
+    assert step(served, hub, of_demos()) == ""
+
+
+def test_a_state_that_moved_brings_what_opens_it(served: Served, hub: Hub) -> None:
+    step(served, hub, of_demos())
+    told = step(served, hub, of_demos("s3://demos-of-their-own"))
+    for each in (
+        "secret PULUMI_CONFIG_PASSPHRASE",
+        "secret STATE_ACCESS_KEY_ID",
+        "variable PULUMI_BACKEND_URL = s3://demos-of-their-own",
+    ):
+        assert each in told
+    assert "HCLOUD_TOKEN" not in told
+    assert step(served, hub, of_demos("s3://demos-of-their-own")) == ""
+
+
+def test_a_default_branch_that_is_kept_is_let_in_where_its_runs_end_demos(
+    served: Served, hub: Hub
+) -> None:
+    assert "admits main" in step(served, hub, of_demos(default_branch="main"))
+    policies = hub.names(f"{DEMO}/deployment-branch-policies", "branch_policies")
+    assert set(policies) == {"main", "feature-demo/**"}

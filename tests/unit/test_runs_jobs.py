@@ -11,7 +11,7 @@ from flow.errors import FlowError
 from flow.promotion import steps
 from flow.runs import jobs
 from flow.runs.run import Run
-from flow.runs.telling import Telling
+from flow.runs.telling import DEMOS, Telling, _where
 from sandbox.github.access import BOT
 from tests.unit.github_commits import push
 from tests.unit.github_hub import FULL_NAME, Served
@@ -57,7 +57,7 @@ def pushed(served: Served) -> str:
 
 def states(served: Served, stack: str = STACK) -> list[str]:
     """The states of a stack's newest deployment, oldest first."""
-    newest = served.repo.get_deployments(environment=stack)[0]
+    newest = served.repo.get_deployments(**_where(stack))[0]
     return [each.state for each in newest.get_statuses()][::-1]
 
 
@@ -66,7 +66,7 @@ def test_a_deploy_is_a_deployment_with_its_address(served: Served, pushed: str) 
         assert states(served) == ["in_progress"]
         told.update(url=URL, told="1.2.0 in 9 s")
     assert states(served) == ["in_progress", "success"]
-    made = served.repo.get_deployments(environment=STACK)[0]
+    made = served.repo.get_deployments(**_where(STACK))[0]
     status = made.get_statuses()[0]
     assert (status.environment_url, status.description) == (URL, "1.2.0 in 9 s")
     assert (made.sha, made.transient_environment, made.production_environment) == (
@@ -81,7 +81,7 @@ def test_a_deploy_that_fails_is_marked_so_and_still_fails(served: Served, pushed
     with pytest.raises(FlowError, match="no disk"), telling.deployment(STACK):
         raise FlowError("no disk")
     assert states(served) == ["in_progress", "failure"]
-    assert not served.repo.get_deployments(environment=STACK)[0].get_statuses()[0].environment_url
+    assert not served.repo.get_deployments(**_where(STACK))[0].get_statuses()[0].environment_url
 
 
 def test_an_interrupted_deploy_is_marked_failed_too(served: Served, pushed: str) -> None:
@@ -92,13 +92,24 @@ def test_an_interrupted_deploy_is_marked_failed_too(served: Served, pushed: str)
 
 def test_a_demos_end_makes_its_deployments_inactive(served: Served, pushed: str) -> None:
     telling = Telling(a_run(served, pushed))
-    with telling.deployment(STACK):
-        pass
-    with telling.deployment("dev"):
-        pass
+    for stack in (STACK, "feature-demo-other", "dev"):
+        with telling.deployment(stack):
+            pass
     telling.ended(STACK)
     assert states(served)[-1] == "inactive"
+    assert states(served, "feature-demo-other")[-1] == "success"
     assert states(served, "dev")[-1] == "success"
+
+
+def test_demos_leave_no_environment_of_their_own_which_no_run_could_remove(
+    served: Served, pushed: str
+) -> None:
+    telling = Telling(a_run(served, pushed, token=a_runs_token(served)))
+    for stack in (STACK, "feature-demo-other"):
+        with telling.deployment(stack):
+            pass
+        telling.ended(stack)
+    assert [each.name for each in served.repo.get_environments()] == [DEMOS]
 
 
 def test_a_demos_comment_is_on_its_pull_request_and_renewed(served: Served, pushed: str) -> None:

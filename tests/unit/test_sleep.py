@@ -24,7 +24,7 @@ from flow.commands.status import table
 from flow.errors import FlowError
 from flow.machines import Sight
 from flow.project import Project
-from flow.stacks import Result
+from flow.results import Result
 from flow.stages import Stages
 from planning import cloud
 from tests.unit.conftest import Engine, RunProgram

@@ -63,6 +63,7 @@ def work(execution: Execution, leaf: Leaf, token: str) -> tuple[Work, float]:
             execution.hub,
             [step.uses for step in node.job.steps if step.uses],
             execution.hub.folder / ".exported",
+            execution.full_name,
         ),
     )
     return prepared, minutes

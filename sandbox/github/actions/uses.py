@@ -23,6 +23,9 @@ CHECKOUT = Path(__file__).parent / "checkout"
 _ACTION = re.compile(r"([^/@\s]+)/([^/@\s]+)(/[^@\s]+)?@(\S+)")
 _WORKFLOW = re.compile(r"([^/@\s]+)/([^/@\s]+)/(\.github/workflows/[^/@\s]+\.ya?ml)@(\S+)")
 _LOCAL_WORKFLOW = re.compile(r"\./(\.github/workflows/[^/@\s]+\.ya?ml)")
+# Whose workflows may call what a private repository has; GitHub has "enterprise", too.
+NO_ACCESS = "none"
+ACCESS_LEVELS = (NO_ACCESS, "user", "organization")
 # This file's own repository, at this file's own commit.
 _SELF = "$/"
 _DEEPEST = 10
@@ -59,8 +62,27 @@ def workflow_at(hub: Hub, uses: str, around: FileAt) -> FileAt:
             f"invalid value workflow reference: {uses}: neither ./.github/workflows/x.yml nor "
             "owner/repository/.github/workflows/x.yml@ref"
         )
+    if not may_call(hub, around.repository, f"{found[1]}/{found[2]}"):
+        raise UsesError(f"workflow was not found: {uses}")
     repository, sha = _commit(hub, f"{found[1]}/{found[2]}", found[4], uses)
     return FileAt(repository, sha, found[3])
+
+
+def may_call(hub: Hub, caller: str, called: str) -> bool:
+    """Whether a repository's runs may use another's workflows and actions, by full names.
+
+    A public one's anybody may. A private one's access setting says who of its owner's may, and
+    those have to be private themselves.
+    """
+    try:
+        record = hub.repository(*called.split("/"))
+    except GithubError:
+        return True  # told as what is not there
+    if called == caller or not record["private"]:
+        return True
+    asking = hub.repository(*caller.split("/"))
+    is_given = record.get("actions_access", NO_ACCESS) != NO_ACCESS
+    return bool(is_given and asking["private"] and asking["owner"] == record["owner"])
 
 
 def text_of(hub: Hub, file: FileAt) -> str:
@@ -72,10 +94,10 @@ def text_of(hub: Hub, file: FileAt) -> str:
     return content.decode("utf-8", "replace")
 
 
-def actions(hub: Hub, uses: Iterable[str], cache: Path) -> dict[str, Path]:
+def actions(hub: Hub, uses: Iterable[str], cache: Path, caller: str) -> dict[str, Path]:
     """`owner/name@ref` → a folder with the files, for every action, and those they use in turn.
 
-    Raises UsesError for one that is not there.
+    Raises UsesError for one that is not there, or that the calling repository may not use.
     """
     found: dict[str, Path] = {}
     left = [(each, 0) for each in uses]
@@ -87,6 +109,8 @@ def actions(hub: Hub, uses: Iterable[str], cache: Path) -> dict[str, Path]:
         if matched is None:
             raise UsesError(f"Expected format {{org}}/{{repo}}[/path]@ref. Actual '{each}'")
         owner, name, path, ref = matched.groups()
+        if not may_call(hub, caller, f"{owner}/{name}"):
+            raise UsesError(f"Unable to resolve {each}, repository not found")
         folder = found.get(f"{owner}/{name}@{ref}") or _folder(hub, f"{owner}/{name}", ref, cache)
         found[f"{owner}/{name}@{ref}"] = folder
         if depth < _DEEPEST:

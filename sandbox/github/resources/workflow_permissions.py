@@ -1,13 +1,15 @@
 """Whether a repository's workflows run, and what they may do by themselves."""
 
+from sandbox.github.actions.uses import ACCESS_LEVELS, NO_ACCESS
 from sandbox.github.call import Call
-from sandbox.github.errors import invalid
+from sandbox.github.errors import invalid, refused
 from sandbox.github.routing import Answer, Routes
 
 routes = Routes()
 
 _SWITCH = "/repos/{owner}/{repo}/actions/permissions"
 _PATH = _SWITCH + "/workflow"
+_ACCESS = _SWITCH + "/access"
 
 
 @routes.get(_SWITCH, permission="administration:read")
@@ -49,3 +51,26 @@ def change(call: Call) -> Answer:
         changes["actions_may_approve"] = call.body["can_approve_pull_request_reviews"] is True
     call.store.change("repository", call.repository["id"], **changes)
     return Answer(status=204)
+
+
+@routes.get(_ACCESS, permission="administration:read")
+def accessible(call: Call) -> Answer:
+    """Whose workflows may call what is here; nobody's, before somebody lets them."""
+    _check_private(call)
+    return Answer({"access_level": call.repository.get("actions_access", NO_ACCESS)})
+
+
+@routes.put(_ACCESS, permission="administration:write")
+def give_access(call: Call) -> Answer:
+    """Let the workflows of the same owner's private repositories, or nobody's."""
+    _check_private(call)
+    (level,) = call.need("Repository", "access_level")
+    if level not in ACCESS_LEVELS:
+        raise invalid("Repository", "access_level")
+    call.store.change("repository", call.repository["id"], actions_access=level)
+    return Answer(status=204)
+
+
+def _check_private(call: Call) -> None:
+    if not call.repository["private"]:
+        raise refused("Access policy only applies to internal and private repositories.")

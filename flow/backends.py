@@ -1,0 +1,96 @@
+"""Which state a stack is in, and what opens it. Pure, but for a passphrase that is in a file.
+
+Production, the stages before it and demos can have a state, a passphrase and keys each, as they
+have a Hetzner project each: PULUMI_BACKEND_URL_PROD is production's, PULUMI_BACKEND_URL that of
+every group that has none of its own. A workflow's run is given one group's, without the ending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from components import naming
+from flow.errors import FlowError
+
+NONPROD, PROD, DEMO = GROUPS = ("nonprod", "prod", "demo")
+URL = "PULUMI_BACKEND_URL"
+PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)
+PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a variable's name)
+KEY = "AWS_ACCESS_KEY_ID"
+KEY_SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 (a variable's name)
+_OWN = (URL, PASSPHRASE, KEY, KEY_SECRET)
+_GROUP_OF_STAGE = {"dev": NONPROD, "staging": NONPROD, "prod": PROD, "demo": DEMO}
+
+
+def group_of(stack: str) -> str:
+    """The group a stack belongs to; a stack of no stage is where dev and staging are."""
+    return _GROUP_OF_STAGE.get(str(naming.stage_of_stack(stack)), NONPROD)
+
+
+def of_group(variable: str, group: str) -> str:
+    """A variable's name with a group's ending: PULUMI_BACKEND_URL_PROD."""
+    return f"{variable}_{group.upper()}"
+
+
+# Every name that a group's ending can have.
+ENDED = frozenset(
+    of_group(variable, group) for variable in (*_OWN, PASSPHRASE_FILE) for group in GROUPS
+)
+
+
+def credentials(group: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """What the engine gets for a group's stacks on top of `environment`. Raises FlowError.
+
+    The group's own, under the names the engine knows; and no other group's.
+    """
+    own = {name: value for name in _OWN if (value := environment.get(of_group(name, group), ""))}
+    named = environment.get(of_group(PASSPHRASE_FILE, group), "")
+    if named and PASSPHRASE not in own:
+        own[PASSPHRASE] = _read(of_group(PASSPHRASE_FILE, group), named)
+    # The program of one group's stack has no use for what opens another's.
+    return {**{name: "" for name in ENDED if environment.get(name)}, **own}
+
+
+def opening(stack: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """All of `environment`, for plain `pulumi` on one stack: what opens its state, no other's.
+
+    Raises FlowError.
+    """
+    whole = {**environment, **credentials(group_of(stack), environment)}
+    return {name: value for name, value in whole.items() if name not in ENDED}
+
+
+def place(group: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Where a group's state is and whose key opens it; equal for groups that share one."""
+    own = credentials(group, environment)
+    return tuple(own.get(name) or environment.get(name, "") for name in (URL, KEY))  # type: ignore[return-value]
+
+
+def places(
+    environment: Mapping[str, str], groups: Iterable[str] = GROUPS
+) -> dict[tuple[str, str], list[str]]:
+    """The groups in each place, in order."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for group in groups:
+        found.setdefault(place(group, environment), []).append(group)
+    return found
+
+
+def passphrase(group: str, environment: Mapping[str, str]) -> str:
+    """What a group's secrets are encrypted with; empty where nothing says. Raises FlowError."""
+    own = credentials(group, environment)
+    if given := own.get(PASSPHRASE) or environment.get(PASSPHRASE, ""):
+        return given
+    named = environment.get(PASSPHRASE_FILE, "")
+    return _read(PASSPHRASE_FILE, named) if named else ""
+
+
+def _read(variable: str, named: str) -> str:
+    file = Path(named).expanduser()
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise FlowError(
+            f"{variable} names {named}, which cannot be read", "correct the variable"
+        ) from error
