@@ -20,7 +20,7 @@ from flow.errors import FlowError
 from flow.state import State
 
 RECIPIENT = "FLOW_DUMP_RECIPIENT"
-PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)
+PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)  # nosec B105
 
 
 def save(stack: str, found: State, folder: Path | None, say: Callable[[str], Any]) -> str | None:

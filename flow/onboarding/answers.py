@@ -28,8 +28,8 @@ _STATE_KEYS = (
     ("key", "AWS_ACCESS_KEY_ID", "Access key of the state's bucket", False),
     ("key_secret", "AWS_SECRET_ACCESS_KEY", "Its secret key", False),
 )
-_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)
-_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a variable's name)
+_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)  # nosec B105
+_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a variable's name)  # nosec B105
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]+")
 
