@@ -41,13 +41,31 @@ test: setup ## Every test: units, sandbox, the real engine (starts the sandbox)
 unit: setup ## The tests that need neither Docker nor the engine: two minutes
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
 
+# Found anew each time, so that a new one is read without a word here.
+ELSEWHERE := -name .git -o -name .venv -o -name .toolchain -o -name .sandbox
+DOCKERFILES = $(shell find . \( $(ELSEWHERE) \) -prune -o -name '*Dockerfile' -print | sort)
+SHELL_SCRIPTS = $(shell find . \( $(ELSEWHERE) \) -prune -o -type f -print \
+	| xargs awk 'FNR == 1 && /^\#!.*sh$$/ { print FILENAME } { nextfile }' | sort)
+
 .PHONY: lint
-lint: setup ## ruff, mypy --strict, and actionlint and zizmor over the workflows
+lint: setup ## ruff, mypy --strict, bandit, pip-audit; shellcheck, hadolint, actionlint, zizmor
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@set -- $(wildcard .github/workflows/*.yml); test $$# = 0 || .toolchain/bin/actionlint -shellcheck $(BIN)/shellcheck "$$@"
 	@set -- $(wildcard .github/workflows/*.yml action/action.yml); test $$# = 0 || $(BIN)/zizmor --quiet --offline "$$@"
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive .
+	@$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	@$(BIN)/hadolint $(DOCKERFILES)
+	@$(BIN)/python -m toolchain.audit --where-reachable
+
+.PHONY: audit
+audit: setup ## Known vulnerabilities of the pinned Python packages; fails where nobody can be asked
+	@$(BIN)/python -m toolchain.audit
+
+.PHONY: secrets
+secrets: setup ## Secrets in what git keeps, history included (builds gitleaks the first time)
+	@$(BIN)/python -m toolchain.leaks
 
 .PHONY: script
 script: ## feature-demo.sh, for a demo on a server that exists (needs no set-up)

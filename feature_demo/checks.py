@@ -52,7 +52,11 @@ def belongs_to_nobody_else(machine: Machine) -> None:
 def ports_are_free(ports: Iterable[int] = (80, 443)) -> None:
     """Raises DemoError naming who has one of them."""
     for port in ports:
-        for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        # To see whether it is free, without listening.
+        for family, address in (
+            (socket.AF_INET, "0.0.0.0"),  # nosec B104
+            (socket.AF_INET6, "::"),
+        ):
             try:
                 with socket.socket(family, socket.SOCK_STREAM) as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

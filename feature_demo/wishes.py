@@ -44,11 +44,11 @@ def wanted(arguments: argparse.Namespace, known: Demo | None, terminal: Terminal
         demo = dataclasses.replace(known, **given)
         if given.get("source", known.source) != known.source and "git_token" not in given:
             # A token never goes to another repository than it was given for.
-            demo = dataclasses.replace(demo, git_token="")
+            demo = dataclasses.replace(demo, git_token="")  # nosec B106
         if given.get("images", known.images).partition("/")[0] != known.images.partition("/")[
             0
         ] and ("registry_password" not in given):
-            demo = dataclasses.replace(demo, registry_user="", registry_password="")
+            demo = dataclasses.replace(demo, registry_user="", registry_password="")  # nosec B106
     else:
         demo = _asked(given, terminal)
     _check_shapes(demo)

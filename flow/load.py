@@ -78,7 +78,7 @@ class Load:
                 self._over.wait(PAUSE_SECONDS)
 
 
-def on(url: str, trust: Path, password: str = "") -> Load:
+def on(url: str, trust: Path, password: str = "") -> Load:  # nosec B107
     """A load on a deployed stage's page, whose certificate is verified against `trust` alone."""
     context = ssl.create_default_context(cafile=str(trust))
     auth = httpx.BasicAuth("demo", password) if password else None

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105 (the engine's mark of a special value)
+# The engine's mark of a special value.
+_SECRET = "4dabf18193072939515e22adb298388d"  # noqa: S105  # nosec B105
 _STACK = "pulumi:pulumi:Stack"
 _PROVIDER = "pulumi:providers:hcloud"
 _GITHUB = "pulumi:providers:github"

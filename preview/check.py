@@ -31,7 +31,7 @@ _STAND_IN = {
     "hostSshKey": "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----",
 }
 _HIDDEN = "(secret)"
-_NO_TOKEN = "-"  # noqa: S105
+_NO_TOKEN = "-"  # noqa: S105  # nosec B105
 _MOST = 60_000  # characters; GitHub takes 65,536 in a comment
 
 

@@ -36,7 +36,8 @@ def write(number: int, environment: Mapping[str, str]) -> str:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
+        answering = urllib.request.urlopen(request, timeout=_SECONDS)  # noqa: S310  # nosec B310
+        with answering as answer:
             return json.load(answer)
 
     for page in range(1, 11):

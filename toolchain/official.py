@@ -135,7 +135,8 @@ def _download(url: str, target: Path) -> str:
     """Write what a URL answers to a file and return its SHA-256."""
     digest = hashlib.sha256()
     with (
-        urllib.request.urlopen(url, timeout=NETWORK_PATIENCE) as answer,  # noqa: S310 - fixed https address
+        # A fixed https address.
+        urllib.request.urlopen(url, timeout=NETWORK_PATIENCE) as answer,  # noqa: S310  # nosec B310
         target.open("wb") as handle,
     ):
         while chunk := answer.read(1 << 20):

@@ -88,7 +88,9 @@ def shell() -> None:
     terminal.say(f"{program} for the sandbox; leave it with exit")
     inherited = {k: v for k, v in os.environ.items() if k not in FOREIGN}
     arguments, prompt = _prompt(Path(program).name)
-    os.execvpe(program, [program, *arguments], {**inherited, **environment, **prompt})  # noqa: S606 (replaces us, no shell between)
+    whole = {**inherited, **environment, **prompt}
+    # Replaces us; no shell is between.
+    os.execvpe(program, [program, *arguments], whole)  # noqa: S606  # nosec B606
 
 
 @app.command()

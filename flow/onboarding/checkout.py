@@ -18,7 +18,7 @@ class Checkout:
     a repository of the same name elsewhere is not told it.
     """
 
-    def __init__(self, folder: Path, token: str = "", site: str = "") -> None:
+    def __init__(self, folder: Path, token: str = "", site: str = "") -> None:  # nosec B107
         self.folder = folder
         self._token = token
         self._site = site

@@ -40,7 +40,7 @@ def ensured(hub: Hub, full_name: str, name: str) -> Record:
         }
         hub.store.add("environment", full_name, fresh)
     found = environment_of(hub, full_name, name)
-    assert found is not None  # noqa: S101 - it was just added
+    assert found is not None  # noqa: S101 - it was just added  # nosec B101
     return found
 
 

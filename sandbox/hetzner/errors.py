@@ -6,7 +6,7 @@ STATUS = {
     "json_error": 400,
     "unauthorized": 401,
     "forbidden": 403,
-    "token_readonly": 403,
+    "token_readonly": 403,  # a status  # nosec
     "resource_limit_exceeded": 403,
     "not_found": 404,
     "firewall_resource_not_found": 404,

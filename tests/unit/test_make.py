@@ -54,6 +54,9 @@ def test_an_installed_toolchain_is_left_as_it_is(tmp_path: Path) -> None:
         ("test", ".venv/bin/pytest"),
         ("unit", ".venv/bin/pytest tests/unit"),
         ("lint", ".venv/bin/mypy"),
+        ("lint", ".venv/bin/python -m toolchain.audit --where-reachable"),
+        ("audit", ".venv/bin/python -m toolchain.audit"),
+        ("secrets", ".venv/bin/python -m toolchain.leaks"),
         ("rehearsal", ".venv/bin/flow rehearse"),
         ("bench", ".venv/bin/python -m bench.run"),
         ("script", "python3 -m feature_demo > feature-demo.sh.new"),
@@ -69,6 +72,63 @@ def test_lint_reads_every_workflow_file(tool: str) -> None:
     files = sorted(str(file.relative_to(ROOT)) for file in ROOT.glob(".github/workflows/*.yml"))
     assert files
     assert [file for file in files if file not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "kind"),
+    [(".venv/bin/shellcheck", "a shell script"), (".venv/bin/hadolint", "a Dockerfile")],
+)
+def test_lint_reads_every_shell_script_and_every_dockerfile(tool: str, kind: str) -> None:
+    (line,) = [each for each in _planned("lint").splitlines() if each.startswith(tool)]
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    files = {each for each in listed.splitlines() if _kind(ROOT / each) == kind}
+    assert files
+    assert {word.removeprefix("./") for word in line.split()[1:]} == files
+
+
+def _kind(file: Path) -> str:
+    if file.name.endswith("Dockerfile"):
+        return "a Dockerfile"
+    with file.open("rb") as content:
+        first = content.readline().rstrip()
+    return "a shell script" if first.startswith(b"#!") and first.endswith(b"sh") else ""
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "planted", "said"),
+    [
+        (
+            ".venv/bin/bandit",
+            "bad.py",
+            "import subprocess\n\nsubprocess.run('ls ' + input(), shell=True)\n",
+            "B602",
+        ),
+        (".venv/bin/shellcheck", "bad", "#!/bin/sh\nrm -rf $1/*\n", "SC2086"),
+        (".venv/bin/hadolint", "Dockerfile", "FROM debian:latest\n", "DL3007"),
+    ],
+)
+def test_a_planted_finding_fails_lint(
+    tmp_path: Path, tool: str, name: str, planted: str, said: str
+) -> None:
+    """Each tool as `make lint` calls it, in a folder with its settings and one bad file."""
+    (line,) = [each for each in _planned("lint").splitlines() if each.startswith(tool)]
+    for settings in ("pyproject.toml", ".hadolint.yaml"):
+        (tmp_path / settings).write_text((ROOT / settings).read_text())
+    file = tmp_path / name
+    file.write_text(planted)
+    command = [word for word in line.split() if not word.startswith("./")]
+    command[0] = str(ROOT / command[0])
+    if "." not in command:
+        command.append(name)
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (found.returncode, said in found.stdout) == (1, True), found.stdout + found.stderr
+    file.unlink()
+    if "." in command:
+        assert (
+            subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+        )
 
 
 def test_keep_leaves_a_rehearsal_running() -> None:
@@ -101,4 +161,14 @@ def test_every_target_says_what_it_does() -> None:
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     targets = {line.split()[1] for line in shown.splitlines()}
-    assert {"setup", "rehearsal", "test", "unit", "lint", "bench", "clean"} <= targets
+    assert {
+        "setup",
+        "rehearsal",
+        "test",
+        "unit",
+        "lint",
+        "audit",
+        "secrets",
+        "bench",
+        "clean",
+    } <= targets

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-MARK: Final = Path("/tmp/refreshed")  # noqa: S108 - the container's own, and the only writable place
+# The container's own, and the only writable place.
+MARK: Final = Path("/tmp/refreshed")  # noqa: S108  # nosec B108
 RETRY_SECONDS: Final = 2.0
 REFRESH: Final = """
     INSERT INTO stats (id, open, mapped, validated, refreshed_at)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Stands for the token of whichever job reads it, where a call hands its own on.
-TOKEN_OF_THE_JOB = "\x1fGITHUB_TOKEN\x1f"  # noqa: S105 - it is none
+TOKEN_OF_THE_JOB = "\x1fGITHUB_TOKEN\x1f"  # noqa: S105 - it is none  # nosec B105
 
 
 def scope(execution: Execution, node: Node, known: Evaluation, title: str, suffix: str) -> Scope:

@@ -72,7 +72,8 @@ class Execution:
     def run(self) -> Record:
         """The run's record as it is now."""
         found = self.hub.store.get("run", self.number)
-        assert found is not None  # noqa: S101 - runs are deleted only once they are done
+        # Runs are deleted only once they are done.
+        assert found is not None  # noqa: S101  # nosec B101
         return found
 
     @property

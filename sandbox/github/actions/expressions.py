@@ -64,8 +64,8 @@ class Program:
             self._end()
             self._process = self._start()
         process = self._process
-        assert process.stdin is not None  # noqa: S101 - both are pipes
-        assert process.stdout is not None  # noqa: S101
+        assert process.stdin is not None  # noqa: S101 - both are pipes  # nosec B101
+        assert process.stdout is not None  # noqa: S101  # nosec B101
         try:
             process.stdin.write(question)
             process.stdin.flush()

@@ -196,7 +196,7 @@ class JobLives:
 
     def _work(self, execution: Execution, leaf: Leaf) -> None:
         """In a thread of the pool: the job itself."""
-        token = ""
+        token = ""  # none yet  # nosec B105
         try:
             if leaf.stop.asked.is_set():
                 result = Result("cancelled")

@@ -184,7 +184,7 @@ class Runner:
         minutes: float,
     ) -> bool:
         """Read until act has ended; whether its time ran out."""
-        assert process.stdout  # noqa: S101 - it is a pipe
+        assert process.stdout  # noqa: S101 - it is a pipe  # nosec B101
         give_up = time.monotonic() + minutes * 60
         rest, timed_out, has_ended = b"", False, False
         os.set_blocking(process.stdout.fileno(), False)

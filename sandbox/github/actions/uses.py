@@ -159,9 +159,9 @@ def exported(hub: Hub, full_name: str, sha: str, cache: Path) -> Path:
         stderr=subprocess.DEVNULL,
         env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "GIT_DIR": str(git.folder)},
     ) as process:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        assert process.stdout is not None  # noqa: S101 - it is a pipe  # nosec B101
         with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
-            archive.extractall(fresh, filter="tar")
+            archive.extractall(fresh, filter="tar")  # nosec B202
         process.wait(_SECONDS)
     last_lines.prepare(fresh)
     try:

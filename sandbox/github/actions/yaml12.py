@@ -86,7 +86,7 @@ def _value(node: Node, place: Place, places: dict[Place, tuple[int, int]]) -> An
         return found
     if isinstance(node, SequenceNode):
         return [_value(each, (*place, number), places) for number, each in enumerate(node.value)]
-    assert isinstance(node, ScalarNode)  # noqa: S101 - a node is one of the three
+    assert isinstance(node, ScalarNode)  # noqa: S101 - a node is one of the three  # nosec B101
     return _scalar(node)
 
 
