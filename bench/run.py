@@ -26,7 +26,7 @@ from rich.table import Table
 from bench import by_hand, measure
 from bench.measure import Measured, Watch
 from bench.pushing import Pushes
-from flow import backends, terminal
+from flow import backends, load, terminal
 from flow.commands import sandbox
 from flow.publishing import publish
 from flow.sandbox_project import DEMO_PROJECT, SandboxProject
@@ -48,6 +48,8 @@ class Bench:
         self._run = secrets.token_hex(2)
         self._load = os.getloadavg()[0]
         self._published = 0
+        self.requests: dict[str, float] = {}
+        """Under load: how many were lost, how many sent, and the slowest answer in seconds."""
 
     def run(self) -> None:
         """Everything, in order; the demo is destroyed whatever happens."""
@@ -72,12 +74,25 @@ class Bench:
                 by_then, images = self._publish()
                 typed = by_hand.script(images, self.project.images)
                 self._measure("Compose by hand", login, by_then, given=typed)
+            self._under_load(version)
             self._measure("rebuild", ["flow", "rebuild", STACK, "--yes"])
             self._measure("sleep", ["flow", "demo", "sleep", BRANCH, "--yes", "--no-dump"])
             self._measure("wake", ["flow", "demo", "wake", BRANCH], version)
         finally:
             self._measure("destroy", ["pulumi", "destroy", "--yes", "--stack", STACK])
             stacks.remove(STACK)
+
+    def _under_load(self, before: str) -> None:
+        """A redeploy and a rollback to `before`, while requests never stop."""
+        outputs = self.project.stacks.outputs(STACK)
+        trust = Path(str(self.project.credentials["trust"]))
+        with load.on(str(outputs["url"]), trust, str(outputs["password"])) as seen:
+            version, _ = self._publish()
+            self._up("redeploy under load", version)
+            self._measure("rollback under load", ["flow", "rollback", STACK], before)
+        # Each `up` has left its version in the stack's file.
+        self._pulumi("config", "set", "version", before)
+        self.requests = {"lost": len(seen.lost), "sent": seen.sent, "slowest": seen.slowest}
 
     def report(self) -> dict[str, Any]:
         """Every figure, the medians, and the ratios of interest."""
@@ -100,6 +115,7 @@ class Bench:
             },
             "medians": {name: asdict(value) for name, value in medians.items()},
             "ratios": extra,
+            "requests": self.requests,
             "all": {name: [asdict(each) for each in all_] for name, all_ in self.results.items()},
         }
 
@@ -176,6 +192,14 @@ def median(all_: Sequence[Measured]) -> Measured:
     )
 
 
+def told(requests: Mapping[str, float]) -> str:
+    """What became of the requests under load."""
+    return (
+        f"requests lost: {requests['lost']:.0f} of {requests['sent']:.0f} "
+        f"(the slowest took {requests['slowest']:.1f} s)"
+    )
+
+
 def table(report: Mapping[str, Any]) -> Table:
     """The medians for people."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
@@ -225,6 +249,8 @@ def main() -> None:
     if not given.only_pushes:
         terminal.data.print(table(report))
     terminal.data.print(pushes_table(report["pushes"]))
+    if requests := report["requests"]:
+        terminal.data.print(told(requests))
     for name, ratio in report["ratios"].items():
         terminal.data.print(f"{name}: {ratio}")
     results = ROOT / "bench/results"

@@ -8,7 +8,7 @@ import pytest
 
 from bench import by_hand, pushing
 from bench.measure import Measured, MeasureError
-from bench.run import median, pushes_table
+from bench.run import median, pushes_table, told
 from flow.story.watching import JobDone
 
 COMPOSE = """\
@@ -61,6 +61,12 @@ def test_a_push_is_counted_without_its_build_job() -> None:
 def test_a_push_whose_deploy_job_did_not_run_is_no_figure() -> None:
     with pytest.raises(MeasureError, match="no job demo ran, but build"):
         pushing.pushed(40.0, [job("flow / build", 3, 15)])
+
+
+def test_what_became_of_requests_is_said_in_one_line() -> None:
+    assert told({"lost": 0, "sent": 812, "slowest": 0.44}) == (
+        "requests lost: 0 of 812 (the slowest took 0.4 s)"
+    )
 
 
 def test_the_table_of_pushes_says_the_limits_and_whether_they_are_kept() -> None:
