@@ -7,7 +7,7 @@ import pulumi
 
 import settings
 from components.environment import Environment
-from planning import plan, record, releases, rescue, sleep
+from planning import login, plan, record, releases, rescue, sleep
 
 if __name__ == "__main__":
     # The engine interrupts the program when a resource has failed: a traceback of that would
@@ -17,7 +17,7 @@ if __name__ == "__main__":
 now = time.time()
 configured = settings.load(now)
 last = record.read()
-stage = plan.with_kept_login(settings.recall(configured, last.outputs, now), last)
+stage = login.with_kept(settings.recall(configured, last.outputs, now), last)
 where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
 at_github = plan.at_github(stage, last)

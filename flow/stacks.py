@@ -47,8 +47,7 @@ class Stacks:
     def names(self, groups: Iterable[str] = backends.GROUPS) -> list[str]:
         """Every stack of the project, or of some groups. Raises FlowError for no backend.
 
-        What lies in a state of another group's is not found there by any other call, and not
-        listed.
+        What lies in a state of another group's is found there by no other call, and not listed.
         """
         return [name for places, name in self._places(groups) if backends.group_of(name) in places]
 

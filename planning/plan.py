@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
-from pydantic import SecretStr
 
 from components import bundle, guard, labels, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
-from planning import cloud, github, lasting
+from planning import cloud, github, lasting, login
 from planning.record import Record, Recorded
 from planning.releases import Kept, Unreleasable
 from remote import shipment
@@ -126,25 +125,6 @@ def _lost_attachment(settings: Settings, token: str, last: Record) -> str | None
     return id_ if on == str(server[0].properties.get("id")) else None
 
 
-def with_kept_login(settings: Settings, last: Record) -> Settings:
-    """Settings with the registry login this stack holds, where none is named.
-
-    One that the environment named stays on a machine that has none there: an `up` that takes
-    it away would leave a server that cannot pull. It is never shown to another registry.
-    """
-    kept = last.registry
-    if settings.registry_username is not None or kept is None:
-        return settings
-    if kept.get("server") != settings.registry:
-        return settings
-    return settings.model_copy(
-        update={
-            "registry_username": str(kept["username"]),
-            "registry_password": SecretStr(str(kept["password"])),
-        }
-    )
-
-
 def held(last: Record) -> guard.Held:
     """What the guard protects, out of the record."""
 
@@ -240,7 +220,7 @@ def arguments(
             {name: value.get_secret_value() for name, value in settings.secrets.items()}
         ),
         secret_names=sorted(settings.secrets),
-        registry=_registry(settings),
+        registry=login.argument(settings),
     )
     try:
         # Once before anything is made, under a name that stands for the true one.
@@ -298,18 +278,6 @@ def at_github(settings: Settings, last: Record) -> "GithubArgs | None":
         "reviews": wanted.reviews,
         "checks": wanted.checks,
     }
-
-
-def _registry(settings: Settings) -> pulumi.Output[Mapping[str, str] | None]:
-    password = settings.registry_password
-    if settings.registry_username is None or password is None:
-        return pulumi.Output.from_input(None)
-    found: Mapping[str, str] = {
-        "server": settings.registry,
-        "username": settings.registry_username,
-        "password": password.get_secret_value(),
-    }
-    return pulumi.Output.secret(found)
 
 
 def _server(

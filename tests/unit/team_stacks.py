@@ -51,7 +51,7 @@ class Stacks:
         """Destroys that run now, and the most there ever were."""
         self._counting = threading.Lock()
 
-    def names(self) -> list[str]:
+    def names(self, _groups: object = ()) -> list[str]:
         return sorted(self.states)
 
     def state(self, name: str, *, secrets: bool = True) -> dict[str, Any]:

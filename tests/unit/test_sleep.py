@@ -146,7 +146,7 @@ class FakeStacks:
         self.tags: dict[str, str] = {}
         self.busy: list[locks.Holder] = []
 
-    def names(self) -> list[str]:
+    def names(self, _groups: object = ()) -> list[str]:
         return [DEMO]
 
     def state(self, *_: Any, **__: Any) -> Any:
