@@ -167,7 +167,8 @@ def _of_stack(
         )
         return Finding(each, "keep", f"{why}; {name}", settled=True)
     if owner.lives:
-        return Finding(each, "keep", f"{owner.name} lives, and its state lacks this; {name}")
+        back = f"flow deploy {owner.name} takes back what it can, else {name}"
+        return Finding(each, "keep", f"{owner.name} lives, and its state lacks this; {back}")
     if each.labels.get("stage") != "demo":
         return Finding(each, "keep", f"it is a stage's; {name}")
     if not any_stack:
