@@ -13,7 +13,7 @@ import pulumi
 from components import bundle, guard, labels, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
-from planning import cloud, github, lasting, login
+from planning import cloud, github, lasting, login, staying
 from planning.record import Record, Recorded
 from planning.releases import Kept, Unreleasable
 from remote import shipment
@@ -78,8 +78,8 @@ def _place(settings: Settings, last: Record) -> Place:
     for each in (*server, *volumes, *addresses) if last.outputs else server:
         where = each.properties.get("location")
         if where in settings.locations:
-            _check_room(settings, token, last, str(where))
-            attachment = _lost_attachment(settings, token, last)
+            staying.check_room(settings, token, last, str(where))
+            attachment = staying.lost_attachment(settings, token, last)
             return Place(str(where), adopt_attachment=attachment)
     # Addresses without a server, of an `up` that never finished: that location had no room, and
     # nothing is there yet that is worth staying for.
@@ -97,32 +97,6 @@ def _place(settings: Settings, last: Record) -> Place:
         locations=order,
     )
     return Place(found_at, moves=tried is not None and found_at != at)
-
-
-def _check_room(settings: Settings, token: str, last: Record, location: str) -> None:
-    """Another type is asked for before the server is switched off for it. Raises CloudError.
-
-    And one for a demo that wakes.
-    """
-    server = last.find("Server")
-    other = bool(server) and server[0].properties.get("serverType") != settings.server_type
-    if other or (last.outputs.get("asleep") and not server):
-        cloud.place(
-            token=token,
-            endpoint=settings.hcloud_endpoint,
-            server_type=settings.server_type,
-            locations=[location],
-        )
-
-
-def _lost_attachment(settings: Settings, token: str, last: Record) -> str | None:
-    """A destroy that failed at the server has dropped the attachment from the state only."""
-    server, volume = last.find("Server"), last.find("Volume")
-    if not server or not volume or last.find("VolumeAttachment"):
-        return None
-    id_ = str(volume[0].properties.get("id"))
-    on = cloud.attached_to(token=token, endpoint=settings.hcloud_endpoint, volume=id_)
-    return id_ if on == str(server[0].properties.get("id")) else None
 
 
 def held(last: Record) -> guard.Held:
