@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +18,9 @@ import yaml
 from components.keys import new_key_pair
 from flow.errors import FlowError
 from flow.looking import look
+from tests.flow.commands import Flow
 from tests.flow.team import Team
+from tests.flow.typing_it import Person
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
 STACK = "prod"
@@ -28,6 +31,12 @@ def first_up(team: Team) -> None:
     """The stack, made by its first `up` from the newest image of `main`."""
     team.publish("1.0.0", "main")
     team.stacks.up(STACK)
+
+
+@pytest.fixture(scope="module")
+def flow(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Flow:
+    """`flow` for this module's team."""
+    return Flow(team, tmp_path_factory.mktemp("flow"))
 
 
 def server_id(team: Team) -> int:
@@ -135,6 +144,88 @@ def test_an_edited_first_boot_changes_nothing_of_a_server_that_runs(
     look(team.stacks.outputs(STACK)["url"], "1.0.0", team.trust)
 
 
+def kept_whole(team: Team) -> dict[str, Any]:
+    """What must be the same before and after a rebuild: ids, addresses, release, database."""
+    outputs = team.stacks.outputs(STACK)
+    rows = tasks(team)
+    assert "validated" in rows
+    return {
+        "ids": kept(team),
+        "outputs": {name: outputs[name] for name in ("url", "ipv4", "ipv6", "version")},
+        # Its second half is a hash with a key of the server's own.
+        "release": outputs["release"].partition("-")[0],
+        "rows": rows,
+    }
+
+
+def protections(team: Team) -> set[bool]:
+    things: list[Any] = [
+        *team.client.servers.get_all(),
+        *team.client.volumes.get_all(),
+        *team.client.primary_ips.get_all(),
+    ]
+    return {bool(each.protection["delete"]) for each in things}
+
+
+def test_a_rebuild_needs_the_servers_own_word_and_room_or_changes_nothing(
+    team: Team, flow: Flow
+) -> None:
+    before = server_id(team)
+    told = flow.json("rebuild", STACK, "--dry-run")
+    assert told["confirm"] == f"replace-server-{before}"
+    assert [each.split()[0] for each in told["steps"]] == ["lift", "shut", "delete", "protect"]
+    code, _, err = flow.run("rebuild", STACK, "--yes")
+    assert code == 2, err
+    assert f"--confirm {told['confirm']}" in err
+    with Person(team) as person:
+        full = {"unavailable": {"location": "fsn1"}}
+        with person.faults.during(full, project=person.project):
+            code, _, err = flow.run("rebuild", STACK, "--yes", "--confirm", told["confirm"])
+    assert code == 1, err
+    assert "has no room for a" in err
+    (server,) = team.client.servers.get_all()
+    assert (server.id, server.status) == (before, "running")
+    assert protections(team) == {True}
+
+
+def test_a_dead_server_is_replaced_with_all_it_had_and_protected_again(
+    team: Team, flow: Flow
+) -> None:
+    with application(team) as client:
+        task = client.get("/api/tasks").json()[0]["id"]
+        client.put(f"/api/tasks/{task}", json={"status": "validated"}).raise_for_status()
+    team.publish("1.1.0", "main")  # newer than what runs, and not to be deployed
+    state, (server,) = kept_whole(team), team.client.servers.get_all()
+    server.power_off().wait_until_finished()
+    done = flow.json("rebuild", STACK, "--yes", "--confirm", f"replace-server-{server.id}")
+    assert done["server"] == {"before": str(server.id), "after": str(server_id(team))}
+    assert server.id != server_id(team)
+    assert done["protected"] is True
+    assert kept_whole(team) == state
+    assert protections(team) == {True}
+    look(done["url"], "1.0.0", team.trust)
+    assert team.stacks.up(STACK).changed == 0
+
+
+def test_one_that_was_deleted_by_hand_is_made_anew_and_a_fault_half_way_is_gone_on_from(
+    team: Team, flow: Flow
+) -> None:
+    state, (server,) = kept_whole(team), team.client.servers.get_all()
+    server.change_protection(delete=False, rebuild=False).wait_until_finished()
+    server.delete().wait_until_finished()
+    with Person(team) as person:
+        # As it is when the last server of its type was sold a moment ago.
+        sudden = {"unavailable": {"location": "fsn1"}, "sudden": True}
+        with person.faults.during(sudden, project=person.project):
+            code, _, err = flow.run("rebuild", STACK, "--yes")
+    assert code == 1, err
+    assert "resource_unavailable" in err
+    done = flow.json("rebuild", STACK, "--yes")
+    assert done["server"] == {"before": None, "after": str(server_id(team))}
+    assert kept_whole(team) == state
+    assert protections(team) == {True}
+
+
 def test_another_image_is_refused_and_a_word_alone_is_not_enough(team: Team) -> None:
     before = server_id(team)
     word = f"replace-server-{before}"
@@ -150,9 +241,6 @@ def test_another_image_is_refused_and_a_word_alone_is_not_enough(team: Team) -> 
 
 
 def test_in_two_steps_the_server_is_replaced_and_its_data_and_addresses_stay(team: Team) -> None:
-    with application(team) as client:
-        task = client.get("/api/tasks").json()[0]["id"]
-        client.put(f"/api/tasks/{task}", json={"status": "validated"}).raise_for_status()
     before, outlives, rows = server_id(team), kept(team), tasks(team)
     assert "validated" in rows
     team.configure(STACK, image=None, protected=False)
