@@ -15,7 +15,7 @@ from flow.publishing import publish
 from flow.sandbox_project import SandboxProject
 from flow.sandbox_team import SandboxTeam
 from flow.stages import Stages
-from flow.story import acts, failing
+from flow.story import acts, failing, recovering
 from flow.timeline import Span, page
 from sandbox.lifecycle import Sandbox
 
@@ -57,6 +57,7 @@ class Rehearsal:
                 failing.bad_release(story)
                 acts.production(story, text)
                 self._unchanged(project, "staging")
+                recovering.rebuilt(story)
                 acts.demo(story)
                 acts.outlived(story)
             finally:

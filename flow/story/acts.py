@@ -94,9 +94,9 @@ class Team:
         self.runs.done(run, self._lane, stage.note)
         return run
 
-    def listed(self, stack: str) -> list[str]:
-        """What Hetzner's API lists of a demo, by its label."""
-        token = str(self.project.credentials["projects"][DEMO_PROJECT]["token"])
+    def listed(self, stack: str, project: str = DEMO_PROJECT) -> list[str]:
+        """What Hetzner's API lists of a stack in one of the team's projects, by its label."""
+        token = str(self.project.credentials["projects"][project]["token"])
         cloud = Cloud(token, str(self.project.credentials["endpoint"]))
         return [str(each) for each in cloud.listed(f"stack={naming.label_value(stack)}")]
 

@@ -48,7 +48,9 @@ def test_a_look_at_a_stage_that_serves_another_version_fails(
 
 def test_its_page_shows_every_act_and_every_job_with_a_link(told: Rehearsal) -> None:
     text = told.report.read_text()
-    for lane in ("development", "staging", "hotfix", "rollback", "prod", "demo", "reaper"):
+    for lane in (
+        *("development", "staging", "hotfix", "rollback", "prod", "recovery", "demo", "reaper"),
+    ):
         assert f">{lane}</text>" in text
     jobs = re.findall(r'<a href="(http://127\.0\.0\.1:7090/[^"]+)"', text)
     assert len(jobs) > 10

@@ -16,11 +16,11 @@ from flow.rehearsal import Rehearsal
 from flow.results import Result
 from flow.sandbox_project import SandboxProject
 from flow.stages import Stages
-from flow.story import acts, failing
+from flow.story import acts, failing, recovering
 
 ACTS = (
-    *("tidy", "development", "staging", "hotfix", "bad_release", "production", "demo"),
-    "outlived",
+    *("tidy", "development", "staging", "hotfix", "bad_release", "production", "rebuilt"),
+    *("demo", "outlived"),
 )
 
 
@@ -64,7 +64,7 @@ class World:
         )
         monkeypatch.setattr(acts, "Team", lambda *_: story)
         for name in ACTS:
-            where = failing if name == "bad_release" else acts
+            where = next(each for each in (acts, failing, recovering) if hasattr(each, name))
             monkeypatch.setattr(where, name, self.act(name))
         self.credentials = lambda: credentials
         self.stages = Stages(Console(file=io.StringIO()))
