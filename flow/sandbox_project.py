@@ -25,6 +25,7 @@ from flow import backends
 from flow.errors import FlowError
 from flow.sandbox_settings import merge, stack_settings
 from flow.stacks import Stacks
+from sandbox.services.object_store import BACKUPS
 
 # The long-lived stages, and which of the sandbox's Hetzner projects holds each: a
 # token reaches all of its project, so production, the stages before it and the
@@ -122,12 +123,15 @@ class SandboxProject:
             "GITHUB_API_URL": str(self.credentials["github"]["api"]),
             "GITHUB_SERVER_URL": str(self.credentials["github"]["url"]),
             "GITHUB_REPOSITORY": APPLICATION,
+            # Where `flow backup` keeps what it saves.
+            **backup_settings(self.credentials),
             # What servers pull images with; a default in Pulumi.yaml cannot be secret.
             "REGISTRY_USERNAME": str(self.credentials["registry"]["pull"]["username"]),
             "REGISTRY_PASSWORD": str(self.credentials["registry"]["pull"]["password"]),
             # The machine's own authorities and the sandbox's: for Go and Python's ssl,
-            # curl, and requests.
+            # AWS's libraries, curl, and requests.
             "SSL_CERT_FILE": bundle,
+            "AWS_CA_BUNDLE": bundle,
             "CURL_CA_BUNDLE": bundle,
             "REQUESTS_CA_BUNDLE": bundle,
             # Logged in to the sandbox's registry as the one who pushes, and to no other.
@@ -283,6 +287,18 @@ def sandbox_project(
 def zone_of(credentials: Mapping[str, Any], project: str) -> str:
     """The DNS zone in a Hetzner project of the sandbox."""
     return str(credentials["projects"][project].get("zone") or ZONE_OF_PROJECT[project])
+
+
+def backup_settings(credentials: Mapping[str, Any]) -> dict[str, str]:
+    """Bucket and keys of backups in the sandbox's object storage, as flow.backups reads them."""
+    objects = credentials["objects"]
+    return {
+        "BACKUP_BUCKET": BACKUPS,
+        "BACKUP_ENDPOINT": str(objects["endpoint"]),
+        "BACKUP_REGION": str(objects["region"]),
+        "BACKUP_ACCESS_KEY_ID": str(objects["access_key"]),
+        "BACKUP_SECRET_ACCESS_KEY": str(objects["secret_key"]),
+    }
 
 
 def images_prefix(credentials: Mapping[str, Any]) -> str:

@@ -114,7 +114,7 @@ class SandboxTeam:
     def _write_runner(self) -> None:
         """What a runner of this team's own would have: where Python is, whom it trusts."""
         environment = self._project.environment()
-        names = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+        names = ("SSL_CERT_FILE", "AWS_CA_BUNDLE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
         content = {
             "environment": {
                 **{name: environment[name] for name in names},

@@ -9,7 +9,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from sandbox.services import acme, registry
+from sandbox.services import acme, object_store, registry
 
 API_PORT = 7080
 ENDPOINT = f"http://127.0.0.1:{API_PORT}/v1"
@@ -67,6 +67,12 @@ def _new(directory: Path) -> dict[str, Any]:
             "users": {login: {"token": f"ghp_{secrets.token_hex(20)}"} for login in PEOPLE},
         },
         "acme": {"directory": acme.DIRECTORY},
+        "objects": {
+            "endpoint": object_store.ENDPOINT,
+            "region": object_store.REGION,
+            "access_key": f"SANDBOX{secrets.token_hex(6).upper()}",
+            "secret_key": secrets.token_urlsafe(30),
+        },
         "ca": str(directory / "ca" / "ca.pem"),
         "trust": str(directory / "ca" / "trust.pem"),
         "passphrase": secrets.token_urlsafe(24),

@@ -26,6 +26,7 @@ from sandbox.hosts.docker_hosts import DockerHosts
 from sandbox.processes import Detached
 from sandbox.services import acme, hosts_file, registry, registry_tokens, zones
 from sandbox.services.authority import Authority
+from sandbox.services.object_store import ObjectStore
 from sandbox.store import Store
 
 __all__ = ["Sandbox", "SandboxError"]
@@ -55,6 +56,7 @@ class Sandbox:
             "github", f"sandbox.github.serve\0--dir\0{self.directory}", self.directory
         )
         self._pebble = Detached("pebble", f"{self.directory}/run/pebble.json", self.directory)
+        self._objects = ObjectStore(ROOT, self.directory, self._authority)
 
     def up(self, report: Report = _silent) -> None:
         """Start whatever does not run. Raises `SandboxError` and what its parts raise."""
@@ -62,6 +64,7 @@ class Sandbox:
             return
         docker_daemon.ensure_tools(report)
         acme.program(ROOT)
+        self._objects.program()
         with alone.lock(self.directory, report):
             for part in ("ca", "logs", "run"):
                 (self.directory / part).mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -81,9 +84,11 @@ class Sandbox:
                 alone.refuse_taken_ports(self._ports())
                 registry.ensure(client, self._authority)
             self._start_pebble()
+            self._objects.start(self.credentials()["objects"])
             self._start_serve(report)
             self._start_github()
             self._trust_pebble()
+            self._objects.wait()
             registry.wait(self._authority)
 
     def down(self) -> None:
@@ -92,6 +97,7 @@ class Sandbox:
             self._serve.stop()
             self._github.stop()
             self._pebble.stop()
+            self._objects.stop()
             if client := docker_daemon.connect():
                 with closing(client):
                     self._hosts(client).suspend()
@@ -112,13 +118,14 @@ class Sandbox:
             self._serve.stop()
             self._github.stop()
             self._pebble.stop()
+            self._objects.stop()
             if (self.directory / "ca").exists():
                 with closing(docker_daemon.ensure_running(self.directory, _silent)) as client:
                     self._remove_containers(client)
             hosts_file.write({})
             network.unguard()
             docker_daemon.process(self.directory).stop(seconds=40)
-            for part in ("hosts", "volumes", "ca", "logs", "run", "github"):
+            for part in ("hosts", "volumes", "ca", "logs", "run", "github", "objects"):
                 shutil.rmtree(self.directory / part, ignore_errors=True)
             for pattern in ("cloud.db*", "github.db*", "credentials.json"):
                 for path in self.directory.glob(pattern):
@@ -150,6 +157,7 @@ class Sandbox:
             "github": {"running": self._github.pid() is not None, "url": credentials.GITHUB_URL},
             "docker": {"running": client is not None},
             "acme": {"running": self._pebble.pid() is not None, "url": acme.DIRECTORY},
+            "objects": self._objects.status(),
             "registry": {
                 "running": self._serves() and registry.answers(self._authority),
                 "url": f"https://{registry.SERVER}",
@@ -194,6 +202,7 @@ class Sandbox:
             and _is_healthy(_GITHUB_HEALTH)
             and self._serves()
             and registry.answers(self._authority)
+            and self._objects.runs()
         )
 
     def _serves(self) -> bool:
@@ -284,7 +293,7 @@ class Sandbox:
 
     def _ports(self) -> list[Port]:
         """Those the processes that do not run will listen on."""
-        ports: list[Port] = []
+        ports = self._objects.ports()
         if self._serve.pid() is None:
             ports += [
                 ("127.0.0.1", credentials.API_PORT, socket.SOCK_STREAM),

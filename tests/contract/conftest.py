@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from toolchain.install import Installation
+from sandbox.services.authority import Authority
+from sandbox.services.object_store import ObjectStore
+from tests.contract.object_keys import KEYS
+from toolchain.install import PROJECT, Installation
 
 PROGRAMS = Path(__file__).parent
 
@@ -124,3 +129,26 @@ def plugin_home(request: pytest.FixtureRequest) -> Path:
     if not (home / "plugins" / version / "pulumi-resource-command").exists():
         pytest.fail("the toolchain is not installed: python3 -m toolchain.install")
     return home
+
+
+@pytest.fixture(scope="session")
+def objects_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a sandbox that has an object storage only."""
+    made = tmp_path_factory.mktemp("sandbox")
+    for part in ("logs", "run", "objects"):
+        (made / part).mkdir()
+    Authority(made / "ca").ensure()
+    return made
+
+
+@pytest.fixture(scope="session")
+def object_store_here(objects_folder: Path) -> Iterator[ObjectStore]:
+    """A gateway that runs, on a port of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    made = ObjectStore(PROJECT, objects_folder, Authority(objects_folder / "ca"), port)
+    made.start(KEYS)
+    made.wait()
+    yield made
+    made.stop()

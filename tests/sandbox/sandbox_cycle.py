@@ -12,12 +12,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
+import boto3
 from hcloud import Client
 from hcloud.images import Image
 from hcloud.server_types import ServerType
 
 from sandbox.hosts import docker_daemon, network
 from sandbox.lifecycle import Sandbox
+from sandbox.services import object_store
 
 UP_SECONDS = 10.0
 DOWN_SECONDS = 30.0
@@ -66,6 +68,18 @@ def inside(number: int, command: str) -> str:
     return done.stdout.strip()
 
 
+def bucket(known: dict[str, Any]) -> Any:
+    """A client of the sandbox's object storage."""
+    return boto3.client(
+        "s3",
+        endpoint_url=known["objects"]["endpoint"],
+        region_name=known["objects"]["region"],
+        aws_access_key_id=known["objects"]["access_key"],
+        aws_secret_access_key=known["objects"]["secret_key"],
+        verify=known["ca"],
+    )
+
+
 def main(directory: Path, saved: Path) -> None:
     """Up, a server with a volume, down, up, a daemon killed, up, reset."""
     sandbox = Sandbox(directory)
@@ -97,10 +111,13 @@ def main(directory: Path, saved: Path) -> None:
     device = volume.volume.linux_device
     inside(on, f"mount {device} /mnt && echo volume > /mnt/file && echo disk > /root/file")
     servers[1].power_off().wait_until_finished()
+    bucket(known).put_object(Bucket=object_store.BACKUPS, Key="kept", Body=b"object")
 
     timed("down", sandbox.down, DOWN_SECONDS)
     status = sandbox.status()
-    assert not any(status[part]["running"] for part in ("api", "docker", "acme", "registry"))
+    assert not any(
+        status[part]["running"] for part in ("api", "docker", "acme", "objects", "registry")
+    )
     assert "sandbox" not in Path("/etc/hosts").read_text()
     assert str(directory) not in losetup()
 
@@ -109,6 +126,9 @@ def main(directory: Path, saved: Path) -> None:
     assert states == {on: "running", off: "off"}
     wait(address)
     assert inside(on, f"cat /root/file && mount {device} /mnt && cat /mnt/file") == "disk\nvolume"
+
+    kept = bucket(known).get_object(Bucket=object_store.BACKUPS, Key="kept")
+    assert kept["Body"].read() == b"object"
 
     os.kill(int((directory / "run" / "dockerd.pid").read_text()), signal.SIGKILL)
     time.sleep(0.5)

@@ -34,6 +34,12 @@ def credentials(tmp_path: Path) -> dict[str, Any]:
             "pull": {"username": "pull", "password": PASSWORD},
         },
         "acme": {"directory": "https://acme.sandbox.test:14000/dir"},
+        "objects": {
+            "endpoint": "https://127.0.0.1:7095",
+            "region": "eu-central",
+            "access_key": "SANDBOX1",
+            "secret_key": "hush",
+        },
         "ca": str(tmp_path / "ca.pem"),
         "trust": str(tmp_path / "trust.pem"),
         "passphrase": PASSWORD,

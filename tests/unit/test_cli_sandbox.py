@@ -27,6 +27,12 @@ CREDENTIALS = {
         "pull": {"username": "pull", "password": "pull-word"},
     },
     "acme": {"directory": "https://acme.sandbox.test:14000/dir"},
+    "objects": {
+        "endpoint": "https://127.0.0.1:7095",
+        "region": "eu-central",
+        "access_key": "SANDBOX1",
+        "secret_key": "hush",
+    },
     "ca": "/nowhere/ca.pem",
     "trust": "/nowhere/trust.pem",
     "passphrase": "pass phrase",
