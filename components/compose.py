@@ -11,6 +11,8 @@ JOB: Final = "deployment-flow.job"
 DATA: Final = "deployment-flow.data"
 DUMP: Final = "deployment-flow.dump"
 SINGLE: Final = "deployment-flow.single"
+RESTORE: Final = "deployment-flow.restore"
+ROWS: Final = "deployment-flow.rows"
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _VARIABLE: Final = re.compile(

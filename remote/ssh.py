@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, cast
@@ -120,6 +120,32 @@ def classify(text: str) -> Reason:
     return "other"
 
 
+class Feeding:
+    """A thread that writes to a session's stdin; `check` raises what went wrong in it."""
+
+    def __init__(self, stdin: IO[bytes], work: Callable[[IO[bytes]], None]) -> None:
+        self._stdin = stdin
+        self._work = work
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise what the work raised."""
+        self._thread.join(timeout=5)
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            self._work(self._stdin)
+        except Exception as error:  # noqa: BLE001 (raised where somebody waits for it)
+            # A pipe that was closed is the other end's to explain.
+            self._failure = None if isinstance(error, OSError | ValueError) else error
+            with contextlib.suppress(OSError, ValueError):
+                self._stdin.close()
+
+
 class Session:
     """A running ssh; use `open_session`. Lines come from the remote command's stdout."""
 
@@ -138,6 +164,13 @@ class Session:
         """Write to the remote command's stdin, without ever blocking the caller."""
         thread = threading.Thread(target=self._write, args=(data,), daemon=True)
         thread.start()
+
+    def feed(self, work: Callable[[IO[bytes]], None]) -> Feeding:
+        """Have `work` write to the remote command's stdin, beside the caller.
+
+        Where it fails, stdin is closed: the other end must not take a part for the whole.
+        """
+        return Feeding(cast(IO[bytes], self._process.stdin), work)
 
     def next_line(self, seconds: float) -> str | None:
         """The next line, or None at the end. Raises SessionError after `seconds` of silence."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from remote.server.agent.commands import Commands, Ended
+from remote.server.agent.commands import LINE_LIMIT, Commands, Ended
 from remote.server.agent.deploy import Deployer
 from remote.server.agent.health import Answer, Probe
 from remote.server.agent.machine import Machine
@@ -48,6 +48,7 @@ class FakeCommands(Commands):
         environment: Mapping[str, str] | None = None,
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
+        line_limit: int = LINE_LIMIT,
     ) -> Ended:
         line = " ".join(arguments)
         self.ran.append(line)

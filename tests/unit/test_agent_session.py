@@ -39,6 +39,7 @@ class Systemd(Commands):
         environment: Mapping[str, str] | None = None,
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
+        line_limit: int = 0,
     ) -> Ended:
         if arguments[0] == "systemctl":
             return Ended(0, (f"ActiveState={self.state}", f"Description={self.description}"))
@@ -195,7 +196,10 @@ def test_the_deploy_key_can_ask_for_a_verb_and_nothing_else(
     assert main.serve(asked, Machine(tmp_path)) == 2
     answer = json.loads(capsys.readouterr().out)
     assert answer["result"]["ok"] is False
-    assert "deploy, dump, follow, logs, prune, status, version" in answer["result"]["cause"]
+    assert (
+        "deploy, dump, follow, logs, prune, restore, rows, status, version"
+        in answer["result"]["cause"]
+    )
 
 
 def test_status_before_the_first_release_says_so(

@@ -60,6 +60,7 @@ class Docker(Commands):
         environment: Mapping[str, str] | None = None,
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
+        line_limit: int = 0,
     ) -> Ended:
         line = " ".join(arguments)
         self.ran.append(line)

@@ -16,6 +16,8 @@ from typing import IO, Any, cast
 from .lines import cut_lines
 
 LINE_LIMIT = 2048
+DATA_LIMIT = 1 << 20
+"""A container as JSON is one line, which holds all its labels."""
 KEPT_LINES = 2000
 
 
@@ -47,9 +49,13 @@ class Commands:
         environment: Mapping[str, str] | None = None,
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
+        line_limit: int = LINE_LIMIT,
     ) -> Ended:
-        """Run to the end or to the deadline; stdout and stderr come as one list of lines."""
-        return self._run(arguments, seconds, environment, stdin, on_line, None)
+        """Run to the end or to the deadline; stdout and stderr come as one list of lines.
+
+        line_limit  bytes of a line that are kept; what a program reads needs DATA_LIMIT
+        """
+        return self._run(arguments, seconds, environment, stdin, on_line, None, line_limit)
 
     def save(
         self,
@@ -60,7 +66,7 @@ class Commands:
         environment: Mapping[str, str] | None = None,
     ) -> Ended:
         """As `run`, but stdout goes to a new file that is root's alone; stderr comes as lines."""
-        return self._run(arguments, seconds, environment, None, None, into)
+        return self._run(arguments, seconds, environment, None, None, into, LINE_LIMIT)
 
     def _run(
         self,
@@ -70,6 +76,7 @@ class Commands:
         stdin: str | None,
         on_line: Callable[[str], None] | None,
         into: Path | None,
+        line_limit: int,
     ) -> Ended:
         with _opened(into) as file:
             process = subprocess.Popen(
@@ -84,7 +91,7 @@ class Commands:
         kept: deque[str] = deque(maxlen=KEPT_LINES)
 
         def read() -> None:
-            for line in cut_lines(told, LINE_LIMIT):
+            for line in cut_lines(told, line_limit):
                 kept.append(line)
                 if on_line is not None:
                     on_line(line)

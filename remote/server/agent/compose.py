@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .commands import Commands, Ended
+from .commands import DATA_LIMIT, LINE_LIMIT, Commands, Ended
 from .machine import Machine
 from .releases import Release, write_private
 from .slots import PROJECT, name_in, plain
@@ -38,14 +38,22 @@ class Compose:
         text = json.dumps({"auths": {name: {"auth": base64.b64encode(pair).decode()}}})
         write_private(folder / "config.json", text)
 
-    def docker(self, *arguments: str, seconds: float = 60) -> Ended:
+    def docker(self, *arguments: str, seconds: float = 60, line_limit: int = LINE_LIMIT) -> Ended:
         """A plain docker command."""
         return self._commands.run(
-            ["docker", *arguments], seconds=seconds, environment=self._environment()
+            ["docker", *arguments],
+            seconds=seconds,
+            environment=self._environment(),
+            line_limit=line_limit,
         )
 
     def compose(
-        self, release: Release, *arguments: str, seconds: float = 60, loud: bool = False
+        self,
+        release: Release,
+        *arguments: str,
+        seconds: float = 60,
+        loud: bool = False,
+        line_limit: int = LINE_LIMIT,
     ) -> Ended:
         """A Compose command on a release; `loud` shows its lines as they come."""
         command, environment = self.command(release, *arguments)
@@ -54,6 +62,7 @@ class Compose:
             seconds=seconds,
             environment=environment,
             on_line=self._say if loud else None,
+            line_limit=line_limit,
         )
 
     def command(self, release: Release, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -144,7 +153,7 @@ class Compose:
 
     def containers(self, release: Release) -> list[dict[str, Any]]:
         """`docker compose ps` of a release: Service, State, Health, ExitCode and more."""
-        ended = self.compose(release, "ps", "--all", "--format", "json")
+        ended = self.compose(release, "ps", "--all", "--format", "json", line_limit=DATA_LIMIT)
         found: list[dict[str, Any]] = []
         for line in ended.lines:
             if line.startswith("["):  # one list in some versions, an object a line in others

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import IO, Any, cast
 
+from .commands import DATA_LIMIT
 from .compose import Compose
 from .errors import DeployError
 from .lines import Blot, cut_lines
@@ -31,22 +32,29 @@ Send = Callable[[Mapping[str, object]], None]
 
 def dumps(compose: Compose, release: Release) -> dict[str, tuple[str, str]]:
     """Service → (container, command) of every running service that says how it is saved."""
+    return labelled(compose, release, LABEL)
+
+
+def labelled(compose: Compose, release: Release, label: str) -> dict[str, tuple[str, str]]:
+    """Service → (container, command) of every running service with a command in this label."""
     found = {}
     for container in compose.containers(release):
         if container.get("State") != "running":
             continue
         name = str(container["Name"])
         told = compose.docker(
-            "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', name
+            *("inspect", "--format", f'{{{{index .Config.Labels "{label}"}}}}', name),
+            line_limit=DATA_LIMIT,
         )
-        if told.ok and (command := told.last()) not in ("no output", "<no value>"):
+        command = "\n".join(told.lines).strip()
+        if told.ok and command not in ("", "<no value>"):
             found[str(container["Service"])] = (name, command)
     return found
 
 
 def commands_of(compose: Compose, release: Release) -> dict[str, str]:
     """Service → the command of its label, as a release that may not run yet has it."""
-    ended = compose.compose(release, "config", "--format", "json")
+    ended = compose.compose(release, "config", "--format", "json", line_limit=DATA_LIMIT)
     try:
         services = json.loads("\n".join(ended.lines))["services"] if ended.ok else {}
     except (ValueError, KeyError):

@@ -10,18 +10,23 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from . import incoming
 from .commands import Commands
 from .compose import Compose
 from .deploy import Deployer
-from .dump import dumps, send_dump
+from .dump import dumps, labelled, send_dump
 from .errors import DeployError
 from .health import Probe
 from .lines import Blot
 from .logs import follow
 from .machine import Machine
 from .releases import Release, Store, check_request
+from .restore import LABEL as RESTORE_LABEL
+from .restore import Restorer
+from .rows import count
 from .runs import RunLog, Runs, client_is_gone, execute, send
 
 REQUEST_LIMIT = 8 * 1024 * 1024
@@ -54,6 +59,8 @@ def serve(asked: str, machine: Machine) -> int:
         "follow": _verb_follow,
         "logs": _verb_logs,
         "prune": _verb_prune,
+        "restore": _verb_restore,
+        "rows": _verb_rows,
         "status": _verb_status,
         "version": _verb_version,
     }
@@ -96,6 +103,10 @@ def _print(line: str) -> None:
 
 def _deploy(machine: Machine) -> Callable[[Mapping[str, Any], RunLog], dict[str, object]]:
     def deploy(request: Mapping[str, Any], log: RunLog) -> dict[str, object]:
+        if "restore" in request:
+            asked = request["restore"]
+            restorer = Restorer(machine, Commands(), Probe(), log)
+            return restorer.restore(Path(asked["folder"]), asked["services"])
         return Deployer(machine, Commands(), Probe(), log).deploy(request)
 
     return deploy
@@ -183,6 +194,37 @@ def _verb_dump(machine: Machine, _: list[str]) -> dict[str, object]:
     for service, (container, command) in sorted(found.items()):
         send_dump(service, container, command, send, Blot(list(release.environment.values())))
     return {"ok": True, "dumps": sorted(found), "data": release.manifest.get("data") or []}
+
+
+def _verb_rows(machine: Machine, _: list[str]) -> dict[str, object]:
+    """How much data there is, and which services' data can come back."""
+    release = Store(machine.state).current()
+    if release is None:
+        return {"ok": True, "rows": {}, "restores": []}
+    compose = Compose(Commands(), machine, _print)
+    rows = count(compose, release, Blot(list(release.environment.values())))
+    restores = sorted(labelled(compose, release, RESTORE_LABEL))
+    return {"ok": True, "rows": rows, "restores": restores}
+
+
+def _verb_restore(machine: Machine, _: list[str]) -> dict[str, object]:
+    """Takes data in on standard input, after a line that says what it is, and restores it."""
+    release = Store(machine.state).current()
+    if release is None:
+        raise DeployError("no release runs here yet", "deploy one with `pulumi up`")
+    send({"hello": "deployment-flow", "protocol": 1})
+    head = incoming.read_head(0)
+    known = labelled(Compose(Commands(), machine, _print), release, RESTORE_LABEL)
+    incoming.check_parts(head["parts"], known, RESTORE_LABEL)
+    with incoming.folder(machine) as folder:
+        incoming.receive(folder, head["parts"], send, 0)
+        services = [part["service"] for part in head["parts"]]
+        request = {
+            "restore": {"folder": str(folder), "services": services},
+            "version": release.manifest["version"],
+            "who": str(head.get("who") or "unknown")[:200],
+        }
+        return Runs(machine, Commands()).deploy(request, f"restore-{folder.name}")
 
 
 def _verb_prune(machine: Machine, _: list[str]) -> dict[str, object]:

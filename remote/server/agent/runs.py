@@ -151,7 +151,8 @@ class Runs:
         write_private(run / "request.json", json.dumps(request))
         holder = {
             "release": release_id,
-            "version": request["bundle"]["version"],
+            "what": "the restore on" if "restore" in request else "the deploy of",
+            "version": (request.get("bundle") or request)["version"],
             "who": request.get("who") or "unknown",
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -181,7 +182,8 @@ class Runs:
 
 def _described(holder: Mapping[str, Any]) -> str:
     who, version, when = (holder.get(key) for key in ("who", "version", "when"))
-    return f"the deploy of version {version} that {who} began at {when}"
+    what = holder.get("what") or "the deploy of"
+    return f"{what} version {version} that {who} began at {when}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -230,6 +232,6 @@ def execute(
         result = {"ok": False, "cause": cause, "remedy": "report the lines above as a bug"}
     log.close()
     write_private(run / "result.json", json.dumps(result))
-    print(json.dumps({"version": request.get("bundle", {}).get("version"), **result}),
+    print(json.dumps({"version": (request.get("bundle") or request).get("version"), **result}),
           file=sys.stderr)  # fmt: skip
     return 0 if result.get("ok") else 1
