@@ -18,6 +18,7 @@ from typer.exceptions import TyperException
 
 from flow import terminal
 from flow.commands import (
+    backup,
     build,
     cost,
     demo,
@@ -31,6 +32,7 @@ from flow.commands import (
     rebuild,
     rollback,
     ssh,
+    state,
     status,
     sweep,
     unlock,
@@ -73,8 +75,10 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "back-merge": promote.back_merge,
 }
 GROUPS: dict[str, typer.Typer] = {
+    "backup": backup.app,
     "demo": demo.app,
     "hotfix": promote.hotfix_app,
+    "state": state.app,
     "workflow": workflow.app,
 }
 if sandbox is not None:

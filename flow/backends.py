@@ -15,10 +15,10 @@ from flow.errors import FlowError
 
 NONPROD, PROD, DEMO = GROUPS = ("nonprod", "prod", "demo")
 URL = "PULUMI_BACKEND_URL"
-PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a variable's name)
-PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a variable's name)
+PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105  # nosec B105
+PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105  # nosec B105
 KEY = "AWS_ACCESS_KEY_ID"
-KEY_SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105 (a variable's name)
+KEY_SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105  # nosec B105
 _OWN = (URL, PASSPHRASE, KEY, KEY_SECRET)
 _GROUP_OF_STAGE = {"dev": NONPROD, "staging": NONPROD, "prod": PROD, "demo": DEMO}
 

@@ -36,6 +36,8 @@ class Wish:
     """A demo's last day, as 2031-05-31."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """Image name → `sha256:…`: what the version's tags are."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings of the project for this run, as they are."""
     asleep: bool | None = None
     """Whether a demo sleeps or wakes; None: as its settings say, and so it wakes."""
 
@@ -48,7 +50,7 @@ class Wish:
             "until": self.until,
             "version": self.version,
         }
-        given = {name: value for name, value in wanted.items() if value}
+        given = {name: value for name, value in wanted.items() if value} | dict(self.more)
         return given if self.asleep is None else {**given, "asleep": self.asleep}
 
 

@@ -29,7 +29,7 @@ GROUPS: dict[str, str] = {
 # Whoever may push a demo's branch reads what is in it: an administrator's token would let them
 # change whom production asks.
 WITHOUT_TOKEN = frozenset({"flow-demo"})
-STACKS_TOKEN = "FLOW_GITHUB_TOKEN"  # noqa: S105 (a secret's name)
+STACKS_TOKEN = "FLOW_GITHUB_TOKEN"  # noqa: S105  # nosec B105
 
 
 @dataclass(frozen=True)

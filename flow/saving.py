@@ -65,18 +65,26 @@ def save(stack: str, found: State, folder: Path | None, say: Callable[[str], Any
 
 def sealer() -> Callable[[bytes], bytes]:
     """What encrypts. Raises FlowError where there is no key and no passphrase."""
-    recipient = os.environ.get(RECIPIENT)
-    passphrase = backends.passphrase(backends.DEMO, os.environ)
-    if recipient:
-        try:
-            key = pyrage.x25519.Recipient.from_str(recipient)
-        except pyrage.RecipientError as error:
-            raise FlowError(f"{RECIPIENT} is no age key: {error}", "age-keygen makes one") from None
+    if given := os.environ.get(RECIPIENT):
+        key = recipient(given)
         return lambda content: bytes(pyrage.encrypt(content, [key]))
-    if passphrase:
+    if passphrase := backends.passphrase(backends.DEMO, os.environ):
         return lambda content: bytes(pyrage.passphrase.encrypt(content, passphrase))
-    raise FlowError(
-        "there is nothing to encrypt the last dump with",
+    raise no_key()
+
+
+def recipient(given: str) -> Any:
+    """A public key of age, parsed. Raises FlowError for what is none."""
+    try:
+        return pyrage.x25519.Recipient.from_str(given)
+    except pyrage.RecipientError as error:
+        raise FlowError(f"{RECIPIENT} is no age key: {error}", "age-keygen makes one") from None
+
+
+def no_key() -> FlowError:
+    """That there is nothing to encrypt with."""
+    return FlowError(
+        "there is nothing to encrypt a dump with",
         f"set {RECIPIENT} to an age public key (age-keygen), or {backends.PASSPHRASE}",
     )
 

@@ -6,20 +6,23 @@ The key runs the agent and nothing else: what it knows no verb for needs an admi
 from __future__ import annotations
 
 import base64
+import getpass
 import hashlib
 import json
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any
 
 from flow.errors import FlowError
 from flow.state import State
-from remote.ssh import Connection, SessionError, open_session
+from remote.ssh import Connection, Feeding, SessionError, open_session
 
 AGENT_USER = "flow"
 SILENCE_SECONDS = 60.0
 DUMP_SECONDS = 2000.0  # the agent's own deadline is shorter
+ROWS_SECONDS = 400.0
+RESTORE_SECONDS = 5400.0  # taking it in, and what the agent's own unit may take
 FOLLOW_SECONDS = 4 * 3600.0 + 60
 DUMP_LIMIT = 1 << 30
 """Bytes: a dump is held in memory, so that it is nowhere in clear."""
@@ -95,6 +98,132 @@ def dump(
         elif "result" in message:
             result = message["result"]
     return {name: bytes(data) for name, data in saved.items()}, list(result.get("data") or [])
+
+
+def running(stack: str, found: State) -> Mapping[str, Any]:
+    """The release that runs there now, as the server has it: id, version, revision, …"""
+    for message in ask(stack, found, "status", 60):
+        if "result" in message:
+            return dict(message["result"].get("release") or {})
+    return {}
+
+
+def dump_to(
+    stack: str, found: State, take: Callable[[str, Incoming], None], say: Callable[[str], None]
+) -> list[str]:
+    """Hand each service's data to `take`, to read to its end; the names of what holds data.
+
+    Raises FlowError, out of a read as well, where it is cut or another than the agent sent.
+    """
+    messages = ask(stack, found, "dump", DUMP_SECONDS)
+    for message in messages:
+        if "dump" in message:
+            incoming = Incoming(stack, str(message["dump"]), messages, say)
+            take(incoming.service, incoming)
+            incoming.finish()
+        elif "result" in message:
+            return list(message["result"].get("data") or [])
+    return []
+
+
+class Incoming:
+    """One service's dump as it comes over the session: read it to its end."""
+
+    def __init__(
+        self,
+        stack: str,
+        service: str,
+        messages: Iterator[Mapping[str, Any]],
+        say: Callable[[str], None],
+    ) -> None:
+        self.service = service
+        self._stack = stack
+        self._messages = messages
+        self._say = say
+        self._held = bytearray()
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self._ended = False
+
+    def read(self, size: int = -1) -> bytes:
+        """At most so many bytes, all that is left for -1; none at the end."""
+        while not self._ended and (size < 0 or len(self._held) < size):
+            self._take(next(self._messages, {}))
+        wanted = len(self._held) if size < 0 else size
+        piece = bytes(self._held[:wanted])
+        del self._held[:wanted]
+        return piece
+
+    def finish(self) -> None:
+        """Raises FlowError where it was not read to its end."""
+        if self.read(1):
+            raise FlowError(f"the dump of {self.service} on {self._stack} was not taken whole")
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        if "data" in message:
+            piece = base64.b64decode(str(message["data"]))
+            self._digest.update(piece)
+            self._held += piece
+            before, self._bytes = self._bytes, self._bytes + len(piece)
+            if before >> 20 != self._bytes >> 20:
+                self._say(f"{self.service}: {self._bytes / 1e6:.0f} MB")
+        elif "end" in message and self._digest.hexdigest() == message.get("sha256"):
+            self._ended = True
+        elif "log" not in message:
+            raise FlowError(f"the dump of {self.service} on {self._stack} was cut", "run it again")
+
+
+def rows(stack: str, found: State) -> tuple[dict[str, dict[str, int]], list[str]]:
+    """How much data there is, by service and table, and the services whose data can come back."""
+    for message in ask(stack, found, "rows", ROWS_SECONDS):
+        if "result" in message:
+            result = message["result"]
+            return dict(result.get("rows") or {}), list(result.get("restores") or [])
+    return {}, []
+
+
+def restore(
+    stack: str,
+    found: State,
+    parts: Sequence[Mapping[str, Any]],
+    write: Callable[[IO[bytes]], None],
+    say: Callable[[str], None],
+) -> Mapping[str, Any]:
+    """Send data and have it restored; the agent's result. Raises FlowError.
+
+    parts  {"service", "bytes", "sha256"} each, in the order `write` writes them
+    """
+    head = {"parts": [dict(part) for part in parts], "who": getpass.getuser()}
+    until = time.monotonic() + RESTORE_SECONDS
+
+    def send(pipe: IO[bytes]) -> None:
+        pipe.write(json.dumps(head).encode() + b"\n")
+        write(pipe)
+        pipe.flush()
+
+    try:
+        with open_session(connection(stack, found), "restore") as session:
+            feeding: Feeding | None = None
+            for line in session.lines(SILENCE_SECONDS, until):
+                message = _parse(line)
+                if "hello" in message:
+                    feeding = session.feed(send)
+                elif "result" in message:
+                    if feeding is not None:
+                        feeding.check()
+                    _check(stack, message["result"])
+                    return dict(message["result"])
+                elif "log" in message:
+                    say(str(message["log"]))
+            if feeding is not None:
+                feeding.check()
+            raise session.failure()
+    except SessionError as error:
+        raise FlowError(
+            f"the server of {stack} was lost ({error.reason}): {error}. A restore that had begun "
+            "goes on there",
+            f"look at it: flow status, flow logs {stack}; then run it again",
+        ) from error
 
 
 def ask(stack: str, found: State, words: str, seconds: float) -> Iterator[dict[str, Any]]:

@@ -12,8 +12,8 @@ from typing import Any
 from pulumi import automation
 
 from components import naming
-from flow import backends, locks, state, terminal
-from flow.diagnostics import cause
+from flow import backends, locks, state, state_copies, terminal
+from flow.diagnostics import cause, of_listing, of_state
 from flow.engine import ENGINES, Engine, OnLine, Workspace, at_once
 from flow.errors import FlowError
 from flow.results import Result, counts
@@ -71,7 +71,7 @@ class Stacks:
             found = [summary.name for summary in self._in(groups[0]).list_stacks()]
         except automation.CommandError as error:
             whose = "" if set(groups) == {*backends.GROUPS} else f" of {' and '.join(groups)}"
-            raise FlowError(
+            raise of_listing(error) or FlowError(
                 f"the team's stacks{whose} cannot be listed: {cause(error)}",
                 f"set {backends.URL} to where the team keeps its state, and its credentials"
                 + (f" (or {backends.of_group(backends.URL, groups[0])})" if whose else ""),
@@ -110,13 +110,9 @@ class Stacks:
 
     def set_secret(self, stack: str, key: str, value: str) -> None:
         """Put `value` encrypted into the stack's file; it passes on standard input."""
+        where, told = self._of(stack), ["config", "set", "--secret", "--stack", stack, key]
         try:
-            self._engine.run_with_input(
-                ["config", "set", "--secret", "--stack", stack, key],
-                self._of(stack).work_dir,
-                self._of(stack).env_vars,
-                value,
-            )
+            self._engine.run_with_input(told, where.work_dir, where.env_vars, value)
         except automation.CommandError as error:
             raise FlowError(f"cannot set {key} of {stack}: {error}") from error
 
@@ -160,10 +156,8 @@ class Stacks:
         with self._run_settings(name, wanted) as file:
             try:
                 result = stack.preview(color="never", on_output=on_line, config_file=file, **chosen)
-            except automation.StackNotFoundError as error:
-                raise _no_stack(name) from error
             except automation.CommandError as error:
-                raise FlowError(cause(error), f"pulumi preview -s {name} --diff") from error
+                raise _refused(name, error, "", f"pulumi preview -s {name} --diff") from error
         return Result(counts(result.change_summary), result.stdout)
 
     def refresh(self, name: str, on_line: OnLine | None = None) -> Result:
@@ -221,10 +215,8 @@ class Stacks:
         """Forget an empty stack, with its history and, but for `keep_file`, its settings file."""
         try:
             self._of(name).remove_stack(name, preserve_config=keep_file)
-        except automation.StackNotFoundError as error:
-            raise _no_stack(name) from error
         except automation.CommandError as error:
-            raise FlowError(f"the stack {name} cannot be removed: {cause(error)}") from error
+            raise _refused(name, error, f"the stack {name} cannot be removed: ") from error
 
     def tag(self, name: str, key: str) -> str:
         """A word kept beside the stack, by `mark`; empty where there is none."""
@@ -265,12 +257,22 @@ class Stacks:
         shown = ["--show-secrets"] if secrets else []
         try:
             exported = self._run(name, "stack", "export", *shown)
-        except automation.StackNotFoundError as error:
-            raise _no_stack(name) from error
         except automation.CommandError as error:
-            raise FlowError(f"the state of {name} cannot be read: {cause(error)}") from error
+            raise _refused(name, error, f"the state of {name} cannot be read: ") from error
         found: dict[str, Any] = json.loads(exported).get("deployment") or {}
         return found
+
+    def copies(self, name: str) -> state_copies.Copies | None:
+        """Copies of the stack's state; None where its backend keeps its own."""
+        where = self._of(name)
+        return state_copies.at({**os.environ, **where.env_vars}, where.project_settings().name)
+
+    def put_back(self, name: str, file: Path) -> None:
+        """Put a copy in place of the stack's state, whatever that is now. Raises FlowError."""
+        try:
+            self._run(name, "stack", "import", "--file", str(file))
+        except automation.CommandError as error:
+            raise _refused(name, error, f"the state of {name} cannot be put back: ") from error
 
     def _run_settings(
         self, name: str, changes: Mapping[str, Any]
@@ -285,21 +287,16 @@ class Stacks:
         """Who holds the stack's lock now; empty when nobody does. Raises FlowError."""
         try:
             # Takes the lock and stops at once: there is no such resource to refresh.
-            self._run(
-                *(name, "refresh", "--yes", "--skip-preview"),
-                *("--target", _NOTHING),
-            )
+            self._run(name, "refresh", "--yes", "--skip-preview", "--target", _NOTHING)
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.ConcurrentUpdateError as error:
             return locks.holders(str(error))
         except automation.CommandError as error:
-            if _NOTHING in str(error):
-                return []  # it had the lock, and found no such resource
-            raise FlowError(
-                f"nobody can say whether {name} is locked: {cause(error)}",
-                f"look at {backends.URL}, its keys and the passphrase, then: flow unlock {name}",
-            ) from error
+            if _NOTHING not in str(error):  # else it had the lock, and found no such resource
+                remedy = f"look at {backends.URL}, its keys and the passphrase, then: "
+                told = f"nobody can say whether {name} is locked: {cause(error)}"
+                raise FlowError(told, f"{remedy}flow unlock {name}") from error
         return []
 
     def unlock(self, name: str, found: list[locks.Holder]) -> None:
@@ -319,15 +316,11 @@ class Stacks:
         self.unlock(name, found)
         return operate()
 
-    def _operation(
-        self,
-        name: str,
-        operate: Callable[[], _Done],
-    ) -> Result:
+    def _operation(self, name: str, operate: Callable[[], _Done]) -> Result:
+        if (copies := self.copies(name)) is not None:
+            copies.take(name)
         try:
             result = self._unlocked(name, operate)
-        except automation.StackNotFoundError as error:
-            raise _no_stack(name) from error
         except automation.ConcurrentUpdateError as error:
             raise FlowError(
                 f"{locks.told(name, locks.holders(str(error)))}. Nothing was changed",
@@ -335,11 +328,16 @@ class Stacks:
                 code=BUSY,
             ) from error
         except automation.CommandError as error:
-            raise FlowError(
-                f"the update of {name} failed: {cause(error)}",
-                "put the cause right and run the command again: it goes on from here",
-            ) from error
+            remedy = "put the cause right and run the command again: it goes on from here"
+            raise _refused(name, error, f"the update of {name} failed: ", remedy) from error
         return Result(counts(result.summary.resource_changes or {}), result.stdout)
+
+
+def _refused(name: str, error: Exception, told: str, remedy: str = "") -> FlowError:
+    """What the engine's refusal means, in our words where we have some; else `told` and its own."""
+    if isinstance(error, automation.StackNotFoundError):
+        return _no_stack(name)
+    return of_state(name, error) or FlowError(f"{told}{cause(error)}", remedy)
 
 
 class NoStackError(FlowError):

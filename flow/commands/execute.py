@@ -28,4 +28,4 @@ def execute(
     program = shutil.which(command[0], path=wanted.get("PATH"))
     if program is None:
         raise FlowError(f"there is no `{command[0]}` on PATH", "look at the name", code=127)
-    os.execve(program, command, wanted)  # noqa: S606 (replaces us, no shell between)
+    os.execve(program, command, wanted)  # noqa: S606  # nosec B606

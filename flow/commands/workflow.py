@@ -10,7 +10,7 @@ from github import GithubException
 
 from flow import clock
 from flow.promotion import team
-from flow.runs import jobs, run
+from flow.runs import backups, jobs, run
 
 app = typer.Typer(help="The jobs of a workflow run (action/action.yml).", no_args_is_help=True)
 
@@ -40,11 +40,26 @@ def reap() -> None:
 
 
 @app.command()
+def backup() -> None:
+    """Save staging's data; on a month's first day, restore it on a server made for that."""
+    backups.backup(run.read(os.environ), "staging", _today())
+
+
+@app.command("backup-prod")
+def backup_prod() -> None:
+    """Save production's data."""
+    backups.backup(run.read(os.environ), "prod", _today())
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.fromtimestamp(clock.now(), datetime.UTC).date()
+
+
+@app.command()
 def promote() -> None:
     """Open the promotions that are due today."""
-    today = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC).date()
     try:
-        jobs.promote(run.read(os.environ), today)
+        jobs.promote(run.read(os.environ), _today())
     except GithubException as error:
         raise team.explained(error) from error
 

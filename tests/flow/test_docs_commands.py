@@ -102,6 +102,21 @@ def test_the_sandbox_pages_commands_work_in_a_shell_of_the_sandbox(
     assert json.loads(said["curl -sS http://127.0.0.1:7080/_sandbox/faults"])["faults"]
 
 
+def test_the_backup_pages_commands_work_on_staging(published: SandboxProject) -> None:
+    # Nothing changes where the README's commands have left it running.
+    deployed = (
+        'eval "$(.venv/bin/flow sandbox env)"; flow deploy staging; flow state backup staging'
+    )
+    said = _typed(_section("docs/backups.md", "Try it"), first=deployed)
+    assert re.search(
+        r"backup \S+ of staging is kept: db: .*24 tasks", said["flow backup create staging"]
+    )
+    assert "asked" in said["flow backup list staging"]
+    would = json.loads(said["flow backup restore staging --dry-run"])
+    assert would["would_restore"]["rows"]["db"]["tasks"] == 24
+    assert re.search(r"\d{8}T\d{6}Z-[0-9a-f]{8}", said["flow state list staging"])
+
+
 def test_the_tutorials_commands_work_one_after_the_other(published: SandboxProject) -> None:
     demo = "feature-demo-tutorial"
     before = {each: each.read_text() for each in ROOT.glob("Pulumi*.yaml")}

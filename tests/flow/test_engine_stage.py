@@ -5,13 +5,16 @@ The tests are chapters of one life: each starts where the one before it ended.
 
 import ssl
 import time
+from pathlib import Path
 
 import httpx
+import pyrage
 import pytest
 
 from flow import load, rollback, state
 from flow.errors import FlowError
 from flow.looking import look
+from tests.flow.commands import Flow
 from tests.flow.team import Team
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
@@ -71,6 +74,37 @@ def test_data_outlives_a_new_version(team: Team) -> None:
         look(url, "1.2.0", team.trust)
         after = {each["id"]: each["status"] for each in client.get(f"{url}/api/tasks").json()}
     assert after[task] == "validated"
+
+
+def test_the_nightly_job_saves_a_stage_with_nothing_but_a_ticket(
+    team: Team, tmp_path: Path
+) -> None:
+    flow, key = Flow(team, tmp_path), pyrage.x25519.Identity.generate()
+    code, ticket, said = flow.run("backup", "ticket", STACK)
+    assert code == 0, said
+    (tmp_path / "event.json").write_text("{}")
+    # No state, no passphrase, no token: what the job's environment on GitHub holds.
+    own = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "HCLOUD_", "GITHUB_TOKEN")
+    kept = {k: v for k, v in flow.environment.items() if not k.startswith(own)}
+    flow.environment = {
+        **kept,
+        "BACKUP_TICKET": ticket,
+        "FLOW_DUMP_RECIPIENT": str(key.to_public()),
+        "GITHUB_EVENT_NAME": "schedule",
+        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
+        "GITHUB_REPOSITORY": "example-org/fieldwork",
+        "GITHUB_SHA": "0" * 40,
+        "GITHUB_STEP_SUMMARY": str(tmp_path / "page.md"),
+    }
+    code, _, said = flow.run("workflow", "backup")
+    assert code == 0, said
+    made = flow.json("backup", "list", STACK)[-1]
+    assert (made["why"], made["version"]) == ("nightly", "1.2.0")
+    assert made["sealed"] == str(key.to_public())
+    page = (tmp_path / "page.md").read_text()
+    assert made["id"] in page
+    assert f"db.tasks: {made['rows']['db']['tasks']}" in page
+    assert "PRIVATE KEY" not in said + page
 
 
 def test_a_version_that_takes_all_memory_is_refused_and_the_old_one_serves(team: Team) -> None:

@@ -6,6 +6,7 @@ import signal
 import ssl
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pyrage
@@ -76,6 +77,52 @@ def test_the_log_of_a_service_is_shown_and_no_secret_with_it(
     code, _, err = flow.run("logs", stack, "nosuch")
     assert code == 1
     assert "api, db, migrate, schedule, web" in err
+
+
+def test_a_backup_brings_back_what_it_was_made_of_and_a_drill_proves_it(
+    flow: Flow, team: Team, stack: str
+) -> None:
+    set_task(team, stack, 1, "mapped")
+    made = flow.json("backup", "create", stack)
+    assert made["rows"]["db"]["tasks"] == 24
+    assert flow.json("backup", "list", stack)[-1]["id"] == made["id"]
+    set_task(team, stack, 1, "validated")
+
+    done = flow.json("backup", "restore", stack, "--from", made["id"], "--yes")
+    assert task(team, stack, 1) == "mapped"
+    assert done["rows"] == made["rows"]
+    back = flow.json("backup", "restore", stack, "--from", done["safety"], "--yes")
+    assert task(team, stack, 1) == "validated"
+    assert back["stopped_seconds"] < 60
+
+    drilled = flow.json("backup", "drill", stack, "--from", made["id"])
+    assert drilled["rows"] == made["rows"]
+    assert (drilled["bytes"], drilled["lost"]) == (made["bytes"], [])
+    assert drilled["server"] not in team.stacks.names()
+    assert team.listed(f"stack={drilled['server']}") == {}
+    # What was drilled on was another server: here nothing has changed.
+    assert task(team, stack, 1) == "validated"
+
+
+def set_task(team: Team, stack: str, number: int, status: str) -> None:
+    """Change the application's data as its users do."""
+    ask(team, stack, "PUT", f"/api/tasks/{number}", json={"status": status})
+
+
+def task(team: Team, stack: str, number: int) -> str:
+    """The status of one area of the map."""
+    found = {each["id"]: each["status"] for each in ask(team, stack, "GET", "/api/tasks")}
+    return str(found[number])
+
+
+def ask(team: Team, stack: str, method: str, path: str, **more: Any) -> Any:
+    """One request to the demo's API, as somebody with its password."""
+    outputs = team.stacks.outputs(stack)
+    trust = ssl.create_default_context(cafile=str(team.trust))
+    with httpx.Client(verify=trust, timeout=20, trust_env=False) as client:
+        auth = ("demo", str(outputs["password"]))
+        answer = client.request(method, f"{outputs['url']}{path}", auth=auth, **more)
+    return answer.raise_for_status().json()
 
 
 def test_two_deploys_at_once_do_not_meet_and_a_stopped_one_leaves_no_lock(

@@ -1,0 +1,1 @@
+"""Backups of an environment's data: made, listed, kept for a while, restored, and rehearsed."""

@@ -1,0 +1,260 @@
+"""Copies of a stack's state, taken before each change and kept beside it.
+
+They are the engine's own checkpoint, secrets as encrypted as it wrote them, in the form that
+`pulumi stack import` reads. Read from where the state is (a folder, a bucket): that costs no start
+of the engine. Pulumi Cloud keeps a history of its own.
+"""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from flow import clock
+from flow.backups.bucket import Bucket, Place
+from flow.diagnostics import damaged
+from flow.errors import FlowError
+
+KEEP = 30
+FOLDER = "copies"
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+
+
+class Files(Protocol):
+    """What a backend of one's own is: files with names. Raises FlowError."""
+
+    def read(self, name: str) -> bytes | None:
+        """The content; None where there is no such file."""
+        ...
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write it, whole or not at all."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Every file directly below a folder, without the folder's name."""
+        ...
+
+    def remove(self, names: list[str]) -> None:
+        """Remove files."""
+        ...
+
+
+@dataclass(frozen=True)
+class Copy:
+    """One copy. `time` is in seconds since 1970."""
+
+    id: str
+    time: int
+    bytes: int
+    resources: int
+    engine: str
+
+
+class Copies:
+    """The copies of a project's states, where those are."""
+
+    def __init__(self, files: Files, project: str) -> None:
+        self._files = files
+        self._project = project
+
+    def take(self, stack: str) -> str | None:
+        """Copy the state as it is; the copy's id.
+
+        None where there is nothing in it. The same as the last one is no other copy. Raises
+        FlowError for one that cannot be read: it never takes the place of a good one.
+        """
+        text = self._current(stack)
+        if text is None:
+            return None
+        folder, digest = self._folder(stack), hashlib.sha256(text).hexdigest()[:8]
+        had = self._ids(stack)
+        if had and had[-1].endswith(f"-{digest}"):
+            return had[-1]
+        when = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC)
+        made = f"{when:%Y%m%dT%H%M%SZ}-{digest}"
+        self._files.write(f"{folder}/{made}.json", text)
+        old = [each for each in had if each != made][: len(had) + 1 - KEEP] if had else []
+        self._files.remove([f"{folder}/{each}.json" for each in old])
+        return made
+
+    def found(self, stack: str) -> list[Copy]:
+        """Every copy, oldest first."""
+        return [_about(each, self.text(stack, each)) for each in self._ids(stack)]
+
+    def text(self, stack: str, wanted: str | None = None) -> bytes:
+        """A copy's content, for `pulumi stack import`; the newest one's. Raises FlowError."""
+        if wanted is not None and not _ID.fullmatch(wanted):
+            raise FlowError(f"{wanted!r} is no copy's id", f"flow state list {stack}", code=2)
+        had = self._ids(stack)
+        if not had or (wanted is not None and wanted not in had):
+            raise FlowError(
+                f"there is no copy {wanted} of the state of {stack}"
+                if wanted
+                else f"there is no copy of the state of {stack}",
+                f"flow state list {stack}" if wanted else f"flow state backup {stack}",
+            )
+        content = self._files.read(f"{self._folder(stack)}/{wanted or had[-1]}.json")
+        _read(content or b"", f"the copy {wanted or had[-1]} of {stack}")
+        return content or b""
+
+    def newest(self, stack: str) -> str | None:
+        """The id of the newest copy."""
+        had = self._ids(stack)
+        return had[-1] if had else None
+
+    def _ids(self, stack: str) -> list[str]:
+        names = (name.removesuffix(".json") for name in self._files.names(self._folder(stack)))
+        return sorted(name for name in names if _ID.fullmatch(name))
+
+    def _folder(self, stack: str) -> str:
+        return f"{FOLDER}/{self._project}/{stack}"
+
+    def _current(self, stack: str) -> bytes | None:
+        """The state now, as the engine exports it; None where nothing is in it."""
+        name = f".pulumi/stacks/{self._project}/{stack}.json"
+        content = self._files.read(name)
+        if content is None and (packed := self._files.read(f"{name}.gz")) is not None:
+            try:
+                content = gzip.decompress(packed)
+            except (OSError, EOFError) as error:
+                raise damaged(stack, str(error)) from None
+        if content is None:
+            return None
+        try:
+            checkpoint = json.loads(content)
+            latest = (checkpoint.get("checkpoint") or {}).get("latest")
+        except (ValueError, AttributeError) as error:
+            raise damaged(stack, str(error)) from None
+        if not latest or not latest.get("resources"):
+            return None
+        kept = {key: checkpoint[key] for key in ("version", "features") if key in checkpoint}
+        return json.dumps({**kept, "deployment": latest}, sort_keys=True).encode()
+
+
+def _read(content: bytes, what: str) -> Mapping[str, Any]:
+    try:
+        deployment: Mapping[str, Any] = json.loads(content)["deployment"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FlowError(f"{what} cannot be read: {error}", "restore an older one") from None
+    return deployment
+
+
+def _about(made: str, content: bytes) -> Copy:
+    deployment = _read(content, f"the copy {made}")
+    when = datetime.datetime.strptime(made.partition("-")[0], "%Y%m%dT%H%M%SZ")  # noqa: DTZ007
+    return Copy(
+        id=made,
+        time=int(when.replace(tzinfo=datetime.UTC).timestamp()),
+        bytes=len(content),
+        resources=len(deployment.get("resources") or []),
+        engine=str((deployment.get("manifest") or {}).get("version") or ""),
+    )
+
+
+def at(environment: Mapping[str, str], project: str) -> Copies | None:
+    """The copies beside the state that PULUMI_BACKEND_URL names; None where it keeps its own.
+
+    Raises FlowError for a bucket without keys.
+    """
+    url = environment.get("PULUMI_BACKEND_URL") or ""
+    if url.startswith("file://"):
+        path = unquote(url.removeprefix("file://").partition("?")[0])
+        return Copies(_Folder(Path(path).expanduser()), project)
+    if url.startswith("s3://"):
+        place, prefix = _place(url, environment)
+        return Copies(_InBucket(Bucket(place), prefix), project)
+    return None
+
+
+def _place(url: str, environment: Mapping[str, str]) -> tuple[Place, str]:
+    parts, asked = urlsplit(url), parse_qs(urlsplit(url).query)
+
+    def given(*names: str) -> str:
+        return next((asked[name][-1] for name in names if name in asked), "")
+
+    region = given("region") or environment.get("AWS_REGION") or "us-east-1"
+    endpoint = given("endpoint") or f"s3.{region}.amazonaws.com"
+    if "://" not in endpoint:
+        plain = given("disable_https", "disableSSL") == "true"
+        endpoint = f"{'http' if plain else 'https'}://{endpoint}"
+    key, secret = (environment.get(name) or "" for name in _KEYS)
+    if not key or not secret:
+        raise FlowError(
+            f"no key for the bucket of the state, {parts.netloc}",
+            f"export {' and '.join(_KEYS)}",
+        )
+    prefix = parts.path.strip("/")
+    of = ("PULUMI_BACKEND_URL", *_KEYS)
+    place = Place(parts.netloc, endpoint, region, key, secret, of)
+    return place, f"{prefix}/" if prefix else ""
+
+
+class _Folder:
+    """A backend that is a folder here."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self._root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise FlowError(f"{self._root / name} cannot be read: {error.strerror}") from error
+
+    def write(self, name: str, content: bytes) -> None:
+        path = self._root / name
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.{os.getpid()}")
+            part.touch(mode=0o600)
+            part.write_bytes(content)
+            part.rename(path)
+        except OSError as error:
+            raise FlowError(
+                f"no copy of the state can be written to {path.parent}: {error.strerror}",
+                "make room or give the folder to this user",
+            ) from error
+
+    def names(self, folder: str) -> list[str]:
+        path = self._root / folder
+        return [each.name for each in path.iterdir()] if path.is_dir() else []
+
+    def remove(self, names: list[str]) -> None:
+        for name in names:
+            (self._root / name).unlink(missing_ok=True)
+
+
+class _InBucket:
+    """A backend that is a bucket, or a folder in one."""
+
+    def __init__(self, bucket: Bucket, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def read(self, name: str) -> bytes | None:
+        if f"{self._prefix}{name}" not in self._bucket.listed(f"{self._prefix}{name}"):
+            return None
+        return self._bucket.get(f"{self._prefix}{name}", limit=1 << 28)
+
+    def write(self, name: str, content: bytes) -> None:
+        self._bucket.put(f"{self._prefix}{name}", content)
+
+    def names(self, folder: str) -> list[str]:
+        above = f"{self._prefix}{folder}/"
+        return [key.removeprefix(above) for key in self._bucket.listed(above)]
+
+    def remove(self, names: list[str]) -> None:
+        self._bucket.delete([f"{self._prefix}{name}" for name in names])
