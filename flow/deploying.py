@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from components import naming
 from flow import locks, state, terminal
@@ -20,6 +20,9 @@ from flow.stacks import BUSY, NoStackError, Stacks
 from flow.stages import Stages
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+# What runs stays, though the stack's file may name a version: `pulumi up -c version=…` leaves it.
+AS_IT_RUNS: Final[Mapping[str, Any]] = {"version": ""}
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Wish:
             "version": self.version,
         }
         given = {name: value for name, value in wanted.items() if value} | dict(self.more)
-        return given if self.asleep is None else {**given, "asleep": self.asleep}
+        return given if self.asleep is None else {**AS_IT_RUNS, **given, "asleep": self.asleep}
 
 
 @dataclass(frozen=True)

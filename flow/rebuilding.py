@@ -88,19 +88,21 @@ def _take(project: Project, plan: Plan, name: Name, stage: Stage) -> None:
         # All it holds was looked for by its id: the token is the right one.
         done = stacks.refresh(stack, stage.note)
     elif name == "let go":
-        done = stacks.up(stack, stage.note, settings={"confirm": plan.word}, target=[plan.urn])
+        done = stacks.up(stack, stage.note, settings=_settings(plan), target=[plan.urn])
     elif name == "replace":
         done = stacks.up(stack, stage.note, **_run(plan))
     else:
-        done = stacks.up(stack, stage.note)
+        done = stacks.up(stack, stage.note, settings=deploying.AS_IT_RUNS)
     stage.result = deploying.told_changes(done.changes)
 
 
 def _run(plan: Plan) -> dict[str, Any]:
     """Arguments of the `up` that replaces the server, where one does."""
-    if not plan.word:
-        return {}
-    return {"settings": {"confirm": plan.word}, "replace": [plan.urn]}
+    return {"settings": _settings(plan), **({"replace": [plan.urn]} if plan.word else {})}
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    return {**deploying.AS_IT_RUNS, **({"confirm": plan.word} if plan.word else {})}
 
 
 def _server(found: state.State) -> str:

@@ -58,6 +58,7 @@ class Rehearsal:
                 acts.production(story, text)
                 self._unchanged(project, "staging")
                 recovering.rebuilt(story)
+                recovering.drilled(story)
                 acts.demo(story)
                 acts.outlived(story)
             finally:

@@ -53,6 +53,7 @@ def sleep(
     from flow import saving
 
     began = time.monotonic()
+    asleep = {**deploying.AS_IT_RUNS, "asleep": True}
     told: dict[str, Any] = {"environment": stack, "asleep": True, "dump": None, "changes": {}}
     with stages.stage(f"{stack}: what it is now") as stage:
         found = state.parse(project.stacks.state(stack))
@@ -66,7 +67,7 @@ def sleep(
         at = machines.of(project, stack)
         status = at.look(found, str(servers[0]["serverType"]) if servers else "").server
         # The program's own checks, before anything is stopped.
-        project.stacks.preview(stack, stage.note, settings={"asleep": True})
+        project.stacks.preview(stack, stage.note, settings=asleep)
         stage.result = f"server: {status or 'gone'}"
     id_ = str(servers[0]["id"]) if servers else ""
     if not dump:
@@ -88,7 +89,7 @@ def sleep(
         if servers and not status:
             # The provider cannot delete what somebody has deleted by hand.
             project.stacks.refresh(stack, stage.note)
-        done = project.stacks.up(stack, stage.note, settings={"asleep": True})
+        done = project.stacks.up(stack, stage.note, settings=asleep)
         stage.result = deploying.told_changes(done.changes)
     return {**told, "changes": dict(done.changes), "seconds": round(time.monotonic() - began, 1)}
 

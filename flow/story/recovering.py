@@ -1,4 +1,4 @@
-"""What is lost with a server, and what is not."""
+"""What is lost with a server, and what is not: a rebuild, and the drill of a restore."""
 
 from __future__ import annotations
 
@@ -35,6 +35,20 @@ def rebuilt(team: Team) -> None:
         stage.result = (
             f"server {server['after']} for {server['before']}, away for "
             f"{done['down_seconds']:.0f} s; the data is whole"
+        )
+
+
+def drilled(team: Team) -> None:
+    """Staging's backup comes back on a server made for that, and is gone again."""
+    with team.act("flow backup create staging, flow backup drill staging", "recovery") as stage:
+        made = _flow(team, "backup", "create", STACK)
+        done = _flow(team, "backup", "drill", STACK, "--from", made["id"])
+        check(done["rows"] == made["rows"], f"{made['rows']} were saved, {done['rows']} restored")
+        rows = sum(sum(counted.values()) for counted in done["rows"].values())
+        check(rows > 0, "nothing was counted in it")
+        check(not team.listed(done["server"], "nonprod"), "the drill left something behind")
+        stage.result = (
+            f"{rows} rows, {done['bytes']} bytes, restored in {done['restore_seconds']:.0f} s"
         )
 
 

@@ -20,7 +20,7 @@ from flow.story import acts, failing, recovering
 
 ACTS = (
     *("tidy", "development", "staging", "hotfix", "bad_release", "production", "rebuilt"),
-    *("demo", "outlived"),
+    *("drilled", "demo", "outlived"),
 )
 
 

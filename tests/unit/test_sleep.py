@@ -227,10 +227,10 @@ def test_it_is_checked_saved_shut_down_and_only_then_deleted(asked: dict[str, An
     asked["did"] = project.stacks.did
     done = sleep(project)
     assert project.stacks.did == [
-        ("preview", {"asleep": True}),
+        ("preview", {"version": "", "asleep": True}),
         ("dump",),
         ("shut down", "42"),
-        ("up", {"asleep": True}),
+        ("up", {"version": "", "asleep": True}),
     ]
     assert done["dump"] == "dumps/x.age"
     assert project.stacks.tags[sleeping.MARK] == "42@dumps/x.age"
@@ -331,9 +331,9 @@ def test_a_new_date_does_not_wake_it(monkeypatch: pytest.MonkeyPatch) -> None:
         sleeping.wake(cast(Project, FakeProject(left)), DEMO, stages)
     told = [each.settings() for each in wishes]
     assert told == [
-        {"until": "2033-01-01", "asleep": True},
+        {"version": "", "until": "2033-01-01", "asleep": True},
         {"until": "2033-01-01"},
-        {"asleep": False},
+        {"version": "", "asleep": False},
     ]
 
 
