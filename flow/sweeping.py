@@ -201,13 +201,16 @@ def plan(project: Project, wish: Wish) -> Plan:
     """What no stack owns, with what is to be done with each. Raises FlowError."""
     look = ownerless.look(project)
     concerned = {each.stack for each in look.lost if not wish.stacks or each.stack in wish.stacks}
-    owners = {
-        label: _owner(project, name, look.states[name])
-        for name in look.names
-        if (label := naming.label_value(name)) in concerned
-    }
+    owners: dict[str, Owner] = {}
+    newest: list[state.State] = []
+    for name in look.names:
+        if (label := naming.label_value(name)) in concerned:
+            owners[label], found = _owner(project, name, look.states[name])
+            newest.append(found)
+    # What an update has made since the states were read is in one of them now.
+    lost = ownerless.ownerless(look.lost, project.name, ownerless.held(newest))
     now = clock.now()
-    findings = judge(look.lost, owners, wish, now, any_stack=bool(look.names))
+    findings = judge(lost, owners, wish, now, any_stack=bool(look.names))
     prices = ownerless.prices_for(project, look) if findings else None
     return Plan(tuple(findings), prices, now, look.problems, look.clouds)
 
@@ -224,11 +227,19 @@ def only(planned: Plan, agreed: Sequence[Finding]) -> Plan:
     return replace(planned, findings=tuple(findings))
 
 
-def _owner(project: Project, name: str, found: state.State | FlowError) -> Owner:
+def _owner(
+    project: Project, name: str, found: state.State | FlowError
+) -> tuple[Owner, state.State]:
+    """Who holds the stack, and its state once nobody did."""
     if isinstance(found, FlowError):
-        return Owner(name, problem=found.problem)
-    holders = project.stacks.holders(name)
-    return Owner(name, lives=not found.empty, busy=locks.told(name, holders) if holders else "")
+        return Owner(name, problem=found.problem), state.State()
+    if holders := project.stacks.holders(name):
+        return Owner(name, busy=locks.told(name, holders)), found
+    try:
+        found = state.parse(project.stacks.state(name, secrets=False))
+    except FlowError as error:
+        return Owner(name, problem=error.problem), found
+    return Owner(name, lives=not found.empty), found
 
 
 def sweep(planned: Plan, stages: Stages) -> Plan:

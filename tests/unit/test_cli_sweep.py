@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import naming
-from flow import app, locks, ownerless, state, sweeping
+from flow import app, locks, ownerless, state, survey, sweeping
 from flow.errors import FlowError
 from flow.labelled import Found
 from flow.pricing import Item
@@ -303,6 +303,16 @@ def test_only_what_was_shown_is_removed(stacks: Stacks, team: Project) -> None:
     shown = [each for each in first.to("remove") if each.found.kind == "server"]
     again = sweeping.only(sweeping.plan(team, Wish()), shown)
     assert [str(each.found) for each in again.to("remove")] == [f"server {DEMO}"]
+
+
+def test_what_an_update_made_while_it_was_looked_is_that_stacks(
+    cloud: Cloud, team: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The states as they were before `staging` came up.
+    monkeypatch.setattr(survey, "states", lambda *_: {"staging": state.State()})
+    before = things(cloud)
+    assert flow("--stack", "staging", "--volumes", "--yes") == 0
+    assert things(cloud) == before
 
 
 def test_a_thing_costs_what_it_costs_a_month(team: Project) -> None:
