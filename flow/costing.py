@@ -82,7 +82,8 @@ def bill(project: Project) -> Bill:
     look = ownerless.look(project)
     prices = ownerless.prices_for(project, look)
     names = sorted((each for each in look.names if naming.stage_of_stack(each)), key=survey.order)
-    return Bill(tuple(lines(names, look, prices)), prices, len(look.lost), look.problems)
+    lost = [each for each in look.lost if not look.unknown(each)]
+    return Bill(tuple(lines(names, look, prices)), prices, len(lost), look.problems)
 
 
 def lines(names: Sequence[str], look: ownerless.Look, prices: Prices | None) -> list[Line]:
@@ -94,11 +95,13 @@ def lines(names: Sequence[str], look: ownerless.Look, prices: Prices | None) -> 
             made.append(Line(name, (), None, found.problem))
         else:
             made.append(_line(name, pricing.items(found), prices))
-    if look.lost:
-        lost = _line(NO_STACK, [each.item for each in look.lost if each.item], prices)
-        if any(each.kind in UNPRICED for each in look.lost):
-            lost = replace(lost, a_day=None)
-        made.append(lost)
+    made += [Line(group, (), None, problem) for group, problem in look.unread.items()]
+    lost = [each for each in look.lost if not look.unknown(each)]
+    if lost:
+        line = _line(NO_STACK, [each.item for each in lost if each.item], prices)
+        if any(each.kind in UNPRICED for each in lost):
+            line = replace(line, a_day=None)
+        made.append(line)
     return made
 
 

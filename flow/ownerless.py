@@ -45,17 +45,39 @@ class Look:
     """Where each listed thing is."""
     problems: tuple[str, ...] = ()
     """Hetzner projects that could not be asked."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Groups of stacks whose states cannot be listed, and why."""
+    astray: Mapping[str, str] = field(default_factory=dict)
+    """Labels of stacks that lie in the state of another group, which nobody reads."""
+
+    def unknown(self, found: Found) -> str:
+        """Why nobody can say whether a state holds it; empty where that is known."""
+        if group := self.astray.get(found.stack):
+            return f"a stack of its name lies in the state of {group}"
+        # Older teams kept all in one state: any of another group's may lie in it still.
+        return next(iter(self.unread.values()), "")
 
 
 def look(project: Project) -> Look:
-    """Ask the backend for all states and Hetzner for all that is labelled. Raises FlowError."""
-    names = project.stacks.names()
+    """Ask the backends for all states and Hetzner for all that is labelled. Raises FlowError."""
+    names, rows = survey.listed(project)
+    unread = {each.environment: each.problem for each in rows}
+    astray = {} if unread else project.stacks.astray()
     states = survey.states(project, names)
     whole = {name: each for name, each in states.items() if isinstance(each, state.State)}
     owned = held(whole.values())
     listed, clouds, problems = listed_by(clouds_at_hand(project, whole))
     lost = ownerless(listed, project.name, owned)
-    return Look(tuple(names), states, frozenset(owned), tuple(lost), clouds, tuple(problems))
+    return Look(
+        names=tuple(names),
+        states=states,
+        owned=frozenset(owned),
+        lost=tuple(lost),
+        clouds=clouds,
+        problems=tuple(problems),
+        unread=unread,
+        astray={naming.label_value(name): group for name, group in astray.items()},
+    )
 
 
 def prices_for(project: Project, found: Look) -> pricing.Prices | None:

@@ -157,6 +157,13 @@ def plan(project: Project) -> tuple[list[Verdict], Cloud]:
         replace(each, environment=named.get(each.environment, each.environment))
         for each in lost(cloud.listed(ALL), project.name, known, now)
     ]
+    if gone:
+        # What lies in the state of another group is not lost, and nobody has saved its data.
+        try:
+            astray = {naming.label_value(name) for name in stacks.astray()}
+            gone = [each for each in gone if each.left[0].stack not in astray]
+        except FlowError as error:
+            gone = [replace(each, action="keep", why=error.problem) for each in gone]
     # Of a stack whose state is empty that says more than the state.
     said = {each.environment for each in gone}
     return [each for each in verdicts if each.environment not in said] + gone, cloud

@@ -121,12 +121,12 @@ def judge(
     wish: Wish,
     now: float,
     *,
-    any_stack: bool = True,
+    any_demo: bool = True,
 ) -> list[Finding]:
     """What is to be done with each of `found`, servers first; pure.
 
-    owners     what is known of each stack, by its label
-    any_stack  whether the backend knows any stack at all: if not, it may be the wrong one
+    owners    what is known of each stack, by its label
+    any_demo  whether the backend knows any demo at all: if not, it may be the wrong one
     """
     youngest: dict[str, int] = {}
     for each in found:
@@ -140,7 +140,7 @@ def judge(
         owner = owners.get(each.stack, Owner())
         age = now - youngest[each.stack] if each.stack in youngest else None
         finding = (
-            _of_stack(each, owner, wish, age, any_stack)
+            _of_stack(each, owner, wish, age, any_demo)
             or _of_itself(each, wish, going)
             or Finding(each, "remove", "no stack holds it")
         )
@@ -151,7 +151,7 @@ def judge(
 
 
 def _of_stack(
-    each: Found, owner: Owner, wish: Wish, age: float | None, any_stack: bool
+    each: Found, owner: Owner, wish: Wish, age: float | None, any_demo: bool
 ) -> Finding | None:
     """Kept for the stack it is labelled with; None where that stands in no way."""
     if owner.problem:
@@ -171,8 +171,8 @@ def _of_stack(
         return Finding(each, "keep", f"{owner.name} lives, and its state lacks this; {back}")
     if each.labels.get("stage") != "demo":
         return Finding(each, "keep", f"it is a stage's; {name}")
-    if not any_stack:
-        return Finding(each, "keep", f"the backend has no stack: is it the team's? Then {name}")
+    if not any_demo:
+        return Finding(each, "keep", f"the state has no demo: is it the demos' own? Then {name}")
     return None
 
 
@@ -202,12 +202,20 @@ def plan(project: Project, wish: Wish) -> Plan:
     look = ownerless.look(project)
     concerned = {each.stack for each in look.lost if not wish.stacks or each.stack in wish.stacks}
     owners = {
-        label: _owner(project, name, look.states[name])
-        for name in look.names
-        if (label := naming.label_value(name)) in concerned
+        each.stack: Owner(each.stack, problem=problem)
+        for each in look.lost
+        if (problem := look.unknown(each))
     }
+    newest: list[state.State] = []
+    for name in look.names:
+        if (label := naming.label_value(name)) in concerned:
+            owners[label], found = _owner(project, name, look.states[name])
+            newest.append(found)
+    # What an update has made since the states were read is in one of them now.
+    lost = ownerless.ownerless(look.lost, project.name, ownerless.held(newest))
     now = clock.now()
-    findings = judge(look.lost, owners, wish, now, any_stack=bool(look.names))
+    any_demo = any(naming.stage_of_stack(name) == "demo" for name in look.names)
+    findings = judge(lost, owners, wish, now, any_demo=any_demo)
     prices = ownerless.prices_for(project, look) if findings else None
     return Plan(tuple(findings), prices, now, look.problems, look.clouds)
 
@@ -224,11 +232,19 @@ def only(planned: Plan, agreed: Sequence[Finding]) -> Plan:
     return replace(planned, findings=tuple(findings))
 
 
-def _owner(project: Project, name: str, found: state.State | FlowError) -> Owner:
+def _owner(
+    project: Project, name: str, found: state.State | FlowError
+) -> tuple[Owner, state.State]:
+    """Who holds the stack, and its state once nobody did."""
     if isinstance(found, FlowError):
-        return Owner(name, problem=found.problem)
-    holders = project.stacks.holders(name)
-    return Owner(name, lives=not found.empty, busy=locks.told(name, holders) if holders else "")
+        return Owner(name, problem=found.problem), state.State()
+    if holders := project.stacks.holders(name):
+        return Owner(name, busy=locks.told(name, holders)), found
+    try:
+        found = state.parse(project.stacks.state(name, secrets=False))
+    except FlowError as error:
+        return Owner(name, problem=error.problem), found
+    return Owner(name, lives=not found.empty), found
 
 
 def sweep(planned: Plan, stages: Stages) -> Plan:

@@ -41,6 +41,8 @@ class Stacks:
         self.locked: dict[str, locks.Holder] = {}
         self.marks: dict[tuple[str, str], str] = {}
         self.told: dict[str, dict[str, str]] = {}
+        self.elsewhere: dict[str, str] | FlowError = {}
+        """Stacks in the state of another group, by the group."""
         self.seconds = 0.0
         """How long a destroy takes."""
         self.broken: set[str] = set()
@@ -53,6 +55,11 @@ class Stacks:
 
     def names(self, _groups: object = ()) -> list[str]:
         return sorted(self.states)
+
+    def astray(self) -> dict[str, str]:
+        if isinstance(self.elsewhere, FlowError):
+            raise self.elsewhere
+        return self.elsewhere
 
     def state(self, name: str, *, secrets: bool = True) -> dict[str, Any]:
         if name not in self.states:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import naming
-from flow import app, locks, ownerless, state, sweeping
+from flow import app, locks, ownerless, state, survey, sweeping
 from flow.errors import FlowError
 from flow.labelled import Found
 from flow.pricing import Item
@@ -74,22 +74,22 @@ def test_what_was_made_within_the_hour_is_left_with_all_else_of_its_stack() -> N
 
 
 @pytest.mark.parametrize(
-    ("found", "owner", "any_stack", "why"),
+    ("found", "owner", "any_demo", "why"),
     [
         (thing(stack="staging"), None, True, "it is a stage's"),
         (thing(), Owner(DEMO, lives=True), True, f"{DEMO} lives"),
-        (thing(), None, False, "the backend has no stack"),
+        (thing(), None, False, "the state has no demo"),
     ],
 )
 def test_what_may_be_somebodys_is_removed_only_by_name(
-    found: Found, owner: Owner | None, any_stack: bool, why: str
+    found: Found, owner: Owner | None, any_demo: bool, why: str
 ) -> None:
-    ((action, told),) = judged(found, owner=owner, any_stack=any_stack)
+    ((action, told),) = judged(found, owner=owner, any_demo=any_demo)
     assert action == "keep"
     assert told.startswith(why)
     assert f"flow sweep --stack {found.stack}" in told
     named = Wish(frozenset({found.stack}))
-    ((action, _),) = judged(found, owner=owner, any_stack=any_stack, wish=named)
+    ((action, _),) = judged(found, owner=owner, any_demo=any_demo, wish=named)
     assert action == "remove"
 
 
@@ -187,6 +187,7 @@ def stacks(cloud: Cloud) -> Stacks:
     made = Stacks(cloud)
     record = named(cloud, "staging", labels_of("staging"))
     made.states["staging"] = {"resources": [*made_by_an_up(cloud, "staging"), record]}
+    made.states["feature-demo-other"] = {}
     made_by_an_up(cloud, DEMO)
     named(cloud, DEMO, labels_of(DEMO))
     return made
@@ -197,6 +198,7 @@ def team(tmp_path: Path, stacks: Stacks, monkeypatch: pytest.MonkeyPatch) -> Pro
     monkeypatch.setenv("FLOW_CLOCK_AHEAD", str(2 * HOUR))
     found = project_of(tmp_path, stacks, monkeypatch)
     monkeypatch.setattr("flow.commands.sweep.project.find", lambda: found)
+    monkeypatch.setattr("flow.commands.cost.project.find", lambda: found)
     return found
 
 
@@ -287,6 +289,33 @@ def test_what_is_new_is_left_until_it_is_named(
     assert things(cloud) == {name for name in before if name.startswith("staging")}
 
 
+def test_what_lies_in_another_groups_state_is_not_lost(
+    cloud: Cloud, team: Project, stacks: Stacks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stacks.elsewhere = {DEMO: "prod"}
+    before = things(cloud)
+    assert flow("--stack", DEMO, "--volumes", "--yes") == 1
+    assert "a stack of its name lies in the state of prod" in capsys.readouterr().out
+    assert things(cloud) == before
+
+
+def test_while_a_groups_state_cannot_be_listed_nothing_is_taken_for_lost(
+    cloud: Cloud,
+    team: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unread = survey._unread("prod", FlowError("no such bucket"))
+    monkeypatch.setattr(survey, "listed", lambda _: (["staging"], [unread]))
+    before = things(cloud)
+    assert flow("--stack", DEMO, "--volumes", "--yes") == 1
+    assert "no such bucket" in capsys.readouterr().out
+    assert things(cloud) == before
+    assert app.run(["cost", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["environments"][-1]["environment"], told["lost"]) == ("prod", 0)
+
+
 def test_what_nobody_agrees_to_stays(
     cloud: Cloud, team: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -303,6 +332,16 @@ def test_only_what_was_shown_is_removed(stacks: Stacks, team: Project) -> None:
     shown = [each for each in first.to("remove") if each.found.kind == "server"]
     again = sweeping.only(sweeping.plan(team, Wish()), shown)
     assert [str(each.found) for each in again.to("remove")] == [f"server {DEMO}"]
+
+
+def test_what_an_update_made_while_it_was_looked_is_that_stacks(
+    cloud: Cloud, team: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The states as they were before `staging` came up.
+    monkeypatch.setattr(survey, "states", lambda *_: {"staging": state.State()})
+    before = things(cloud)
+    assert flow("--stack", "staging", "--volumes", "--yes") == 0
+    assert things(cloud) == before
 
 
 def test_a_thing_costs_what_it_costs_a_month(team: Project) -> None:

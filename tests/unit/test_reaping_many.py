@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flow import demos, engine, reaping
+from flow.errors import FlowError
 from flow.project import Project
 from flow.stages import Stages
 from tests.unit.hetzner_cloud import FSN1, Cloud
@@ -88,6 +89,20 @@ def test_fifty_demos_are_judged_a_few_at_a_time(
     verdicts, _ = reaping.plan(project)
     assert [each.action for each in verdicts] == ["end"] * COUNT
     assert max(workers) <= engine.ENGINES
+
+
+def test_demos_in_the_state_of_another_group_are_not_lost(
+    cloud: Cloud, team: tuple[Project, Stacks]
+) -> None:
+    project, stacks = team
+    names = stacks.names()
+    stacks.states.clear()
+    before = things(cloud)
+    stacks.elsewhere = dict.fromkeys(names, "nonprod")
+    assert reap(project) == {}
+    stacks.elsewhere = FlowError("the team's stacks of prod cannot be listed")
+    assert {each.action for each in reap(project).values()} == {"keep"}
+    assert things(cloud) == before
 
 
 def test_fifty_demos_that_no_state_knows_are_removed_with_what_each_has(
