@@ -8,7 +8,7 @@ run; FLOW_MODEL_EXAMPLES asks for more, at random.
 import json
 import os
 import ssl
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -50,8 +50,9 @@ def flow(team: Team, tmp_path_factory: pytest.TempPathFactory) -> Flow:
 def test_whatever_is_done_in_whatever_order_the_site_answers_and_no_data_is_lost(
     flow: Flow,
 ) -> None:
+    Environment.flow = flow
     run_state_machine_as_test(
-        lambda: Environment(flow),
+        Environment,
         settings=settings(
             max_examples=EXAMPLES or 2,
             stateful_step_count=STEPS,
@@ -69,10 +70,11 @@ def test_whatever_is_done_in_whatever_order_the_site_answers_and_no_data_is_lost
 class Environment(RuleBasedStateMachine):
     """One demo with a data volume, and the model of it."""
 
-    def __init__(self, flow: Flow) -> None:
+    flow: ClassVar[Flow]
+
+    def __init__(self) -> None:
         super().__init__()
-        self.flow = flow
-        self.team = flow.team
+        self.team = self.flow.team
         self.ran: list[str] = []
         """Versions in the order they came to run, the running one last."""
         self.status = ""
