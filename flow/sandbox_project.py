@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from flow import backends
+from flow import backends, plain_pulumi
 from flow.errors import FlowError
 from flow.sandbox_settings import merge, stack_settings
 from flow.stacks import Stacks
@@ -102,7 +102,7 @@ class SandboxProject:
             "PATH": self._path(os.environ.get("PATH", "/usr/bin:/bin")),
             "PULUMI_HOME": str(self.root / ".toolchain/pulumi-home"),
             "PULUMI_OPTION_CWD": str(self.folder),
-            # Plain `pulumi` reaches dev and staging; `flow` all, by the names with an ending.
+            # Of dev and staging; for other stacks bin/pulumi takes the names with an ending.
             **self._opening(backends.NONPROD),
             **{
                 backends.of_group(variable, group): value
@@ -168,8 +168,11 @@ class SandboxProject:
         files stay; what has changed in the committed ones since is taken over.
         """
         states = map(self.state, backends.GROUPS)
-        for part in (self.folder, self.folder / "docker", *states):
+        for part in (self.folder, self.folder / "docker", self.folder / "bin", *states):
             part.mkdir(mode=0o700, parents=True, exist_ok=True)
+        plain = self.folder / "bin/pulumi"
+        _write(plain, plain_pulumi.script(self.root / ".toolchain/bin/pulumi"))
+        plain.chmod(0o700)
         _write(self.folder / "certificates.pem", self._certificates())
         _write(self.folder / "docker/config.json", json.dumps(docker_config(self.credentials)))
         committed = _load(self.root / "Pulumi.yaml")
@@ -226,7 +229,10 @@ class SandboxProject:
         return any(folder.glob(f"*/{stack}.json"))
 
     def _path(self, path: str) -> str:
-        own = [str(self.root / ".venv/bin"), str(self.root / ".toolchain/bin")]
+        own = [
+            *(str(self.folder / "bin"), str(self.root / ".venv/bin")),
+            str(self.root / ".toolchain/bin"),
+        ]
         return os.pathsep.join([*own, *(p for p in path.split(os.pathsep) if p not in own)])
 
     def _certificates(self) -> str:

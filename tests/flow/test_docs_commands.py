@@ -79,9 +79,9 @@ def test_the_readmes_commands_work_one_after_the_other_in_a_plain_shell(no_demo:
     url = said["pulumi stack output url -s staging"].strip()
     assert url == "https://staging.nonprod.example.test"
     assert "Fieldwork" in said['curl "$(pulumi stack output url -s staging)"']
-    assert "to create" in said["flow exec prod -- pulumi preview -s prod"]
+    assert "to create" in said["pulumi preview -s prod"]
     assert "1.1.0" in said["flow deploy staging --version 1.1.0"]
-    demo = "flow exec feature-demo-x -- pulumi"
+    demo = "pulumi"
     assert "https://x.demo.example.test" in said[f"{demo} up -s feature-demo-x --yes"]
     shown = said[f"{demo} stack output password --show-secrets -s feature-demo-x"]
     assert len(shown.strip().split()) == 1

@@ -261,7 +261,8 @@ def test_evaluating_the_environment_twice_does_not_lengthen_the_path(
     once = project.environment()["PATH"]
     monkeypatch.setenv("PATH", once)
     assert project.environment()["PATH"] == once
-    assert once.split(os.pathsep)[:2] == [
+    assert once.split(os.pathsep)[:3] == [
+        str(project.folder / "bin"),
         str(project.root / ".venv/bin"),
         str(project.root / ".toolchain/bin"),
     ]
