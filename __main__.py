@@ -1,5 +1,6 @@
 """One stage of the deployment flow: its settings, what it must not lose, one Environment."""
 
+import os
 import signal
 import time
 
@@ -7,7 +8,7 @@ import pulumi
 
 import settings
 from components.environment import Environment
-from planning import login, plan, record, releases, rescue, sleep
+from planning import login, plan, record, releases, rescue, sleep, token
 
 if __name__ == "__main__":
     # The engine interrupts the program when a resource has failed: a traceback of that would
@@ -18,6 +19,8 @@ now = time.time()
 configured = settings.load(now)
 last = record.read()
 stage = login.with_kept(settings.recall(configured, last.outputs, now), last)
+# The preview of an `up` looks like any other: which token will do is said by who starts it.
+token.check(stage, last, only_preview="FLOW_ONLY_PREVIEW" in os.environ)
 where = plan.place(stage, last)
 allowed = plan.check(stage, last, where)
 at_github = plan.at_github(stage, last)

@@ -92,11 +92,33 @@ def deploy(project: Project, wish: Wish, stages: Stages) -> Deployed:
 
 
 def deployed(project: Project, stack: str, seconds: float, changes: Mapping[str, int]) -> Deployed:
-    """How an `up` ended, by the state it left; warns of a version the stack's file pins."""
-    ended = _deployed(stack, state.parse(project.stacks.state(stack)), seconds, changes)
+    """How an `up` ended, by the state it left.
+
+    Warns of a first certificate that is still awaited, and of a version the stack's file pins.
+    """
+    found = state.parse(project.stacks.state(stack))
+    ended = _deployed(stack, found, seconds, changes)
+    if warning := told_certificate(found, time.time() - seconds):
+        terminal.say(warning)
     if warning := told_pin(project.settings(stack).get("version"), ended):
         terminal.say(warning)
     return ended
+
+
+def told_certificate(found: state.State, since: float) -> str:
+    """A warning where a release handed over `since` then has no certificate; empty where it has.
+
+    since  in seconds since 1970: of an earlier hand-over nothing is known by now
+    """
+    if found.tls != "pending" or found.deployed is None or found.deployed < int(since):
+        return ""
+    host = found.outputs.get("hostname") or "its name"
+    address = found.outputs.get("ipv4") or "the server"
+    return (
+        f"warning: {host} has no certificate yet, so it does not answer by https. It is asked for "
+        "again by itself, after a minute and then less often: no other deploy is needed. Next: "
+        f"have the DNS record of {host} say {address}, and ports 80 and 443 of it open"
+    )
 
 
 def told_pin(pinned: Any, deployed: Deployed) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from pulumi import automation
 
 from components import naming
-from flow import backends, locks, state, state_copies, terminal
+from flow import backends, hetzner_token, locks, state, state_copies, terminal
 from flow.diagnostics import cause, of_listing, of_state
 from flow.engine import ENGINES, Engine, OnLine, Workspace, at_once
 from flow.errors import FlowError
@@ -85,12 +85,13 @@ class Stacks:
         """The project's folder with what opens a group's state."""
         if group not in self._workspaces:
             own = backends.credentials(group, {**os.environ, **self._environment})
-            self._workspaces[group] = Workspace(
-                work_dir=str(self._folder),
-                env_vars={**self._environment, **own},
-                pulumi_command=self._engine,
-            )
+            self._workspaces[group] = self._workspace({**self._environment, **own})
         return self._workspaces[group]
+
+    def _workspace(self, environment: Mapping[str, str]) -> Workspace:
+        return Workspace(
+            work_dir=str(self._folder), env_vars=dict(environment), pulumi_command=self._engine
+        )
 
     def create(self, name: str) -> None:
         """Make the stack when it does not exist."""
@@ -132,6 +133,7 @@ class Stacks:
         settings  more settings of the project that hold for this run only
         chosen    lists of URNs: `replace`, made anew as they are; `target`, what alone is updated
         """
+        hetzner_token.of_settings(self, name, self._of(name).env_vars)
         wanted = {**(settings or {}), **({} if version is None else {"version": version})}
         stack = self._select(name)
         with self._run_settings(name, wanted) as file:
@@ -152,7 +154,8 @@ class Stacks:
     ) -> Result:
         """Say what an `up` with the same arguments would do."""
         wanted = {**(settings or {}), **({} if version is None else {"version": version})}
-        stack = self._select(name)
+        around = {**self._of(name).env_vars, hetzner_token.ONLY_PREVIEW: "1"}
+        stack = automation.Stack.select(name, self._workspace(around))
         with self._run_settings(name, wanted) as file:
             try:
                 result = stack.preview(color="never", on_output=on_line, config_file=file, **chosen)
@@ -162,6 +165,7 @@ class Stacks:
 
     def refresh(self, name: str, on_line: OnLine | None = None) -> Result:
         """Bring the state up to what is there: what was changed by hand counts as a change."""
+        hetzner_token.of_state(self, name, self._of(name).env_vars)
         stack = self._select(name)
         return self._operation(
             name, lambda: stack.refresh(on_output=on_line, show_secrets=False, color="never")
@@ -172,8 +176,10 @@ class Stacks:
 
         Previewed first, as the CLI does: with something protected in it, a destroy without
         a preview removes the rest before it is refused. Hetzner's provider cannot delete a
-        server that somebody has deleted by hand: the state is brought up to that first.
+        server that somebody has deleted by hand: the state is brought up to that first. With a
+        token of another project all looks deleted so: that one is refused before.
         """
+        hetzner_token.of_state(self, name, self._of(name).env_vars)
         stack = self._select(name)
 
         def destroy() -> automation.DestroyResult:
@@ -186,30 +192,8 @@ class Stacks:
         except FlowError as error:
             if "(not_found)" not in str(error):
                 raise
-            self._check_token(name)
         self.refresh(name, on_line)
         return self._operation(name, destroy)
-
-    def _check_token(self, name: str) -> None:
-        """Raise FlowError when Hetzner knows nothing at all of what the state holds.
-
-        With a token of another project everything looks deleted, and a refresh would forget
-        what still costs money.
-        """
-        held = sum(
-            str(each.get("type")).startswith("hcloud:")
-            for each in self.state(name).get("resources") or []
-        )
-        try:
-            found = self._select(name).preview_refresh(show_secrets=False, color="never")
-        except automation.CommandError as error:
-            raise FlowError(cause(error), f"pulumi destroy --refresh -s {name}") from error
-        if counts(found.change_summary).get("delete", 0) >= held:
-            raise FlowError(
-                f"the token reaches nothing of {name}: either it is one of another Hetzner "
-                "project, or all of it was deleted by hand. Nothing was deleted",
-                f"check the token; if all is gone: pulumi destroy --refresh -s {name}",
-            )
 
     def remove(self, name: str, *, keep_file: bool = False) -> None:
         """Forget an empty stack, with its history and, but for `keep_file`, its settings file."""

@@ -18,6 +18,7 @@ _HETZNER = "hcloud:index/"
 _AT_GITHUB = "github:index/"
 _COMMAND = "command:local:Command"
 _ENVIRONMENT = "deployment-flow:index:Environment"
+_DEPLOYMENT = "deployment-flow:index:Deployment"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class State:
     """When the oldest of it was made, in seconds since 1970."""
     deployed: int | None = None
     """When a release was last handed over."""
+    tls: str = ""
+    """What the last hand-over of a release found: issued, pending, or off for plain HTTP."""
     github: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Inputs of the GitHub provider, where the stack has a part at GitHub."""
     released_on: str = ""
@@ -93,7 +96,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
     releases: tuple[Mapping[str, Any], ...] = ()
     found = []
     created: list[int] = []
-    deployed, released_on = None, ""
+    deployed, released_on, tls = None, "", ""
     for resource in deployment.get("resources") or []:
         kind = str(resource.get("type"))
         # What waits for its deletion is no longer the stack's.
@@ -107,6 +110,8 @@ def parse(deployment: Mapping[str, Any]) -> State:
         elif kind == _ENVIRONMENT:
             release = values.get("release") or {}
             releases = tuple(values.get("releases") or ())
+        elif kind == _DEPLOYMENT:
+            tls = str(values.get("tls") or "")
         elif kind == _PROVIDER:
             provider = _clear(resource.get("inputs") or {})
         elif kind == _GITHUB:
@@ -130,6 +135,7 @@ def parse(deployment: Mapping[str, Any]) -> State:
         releases=releases,
         created=first,
         deployed=deployed,
+        tls=tls,
         github=github,
         released_on=released_on,
         repository=where,

@@ -38,6 +38,18 @@ class Flow:
             **more,
         )
 
+    def pulumi(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a command of Pulumi's own, in the project's folder."""
+        return subprocess.Popen(
+            [self.team.project.root / ".toolchain/bin/pulumi", "--non-interactive", *arguments],
+            cwd=self.team.project.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def run(self, *arguments: str) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of a command."""
         process = self.start(*arguments)

@@ -61,7 +61,8 @@ def team(
     endpoint = str(shared_project.credentials["endpoint"])
     control = endpoint.removesuffix("/v1") + "/_sandbox/projects"
     made = httpx.post(control, json={"name": name}, timeout=30, trust_env=False)
-    token = made.raise_for_status().json()["project"]["token"]
+    tokens = made.raise_for_status().json()["project"]
+    token = tokens["token"]
     zone = f"{name}.test"
     credentials = copy.deepcopy(dict(shared_project.credentials))
     credentials["projects"] = {
@@ -74,7 +75,9 @@ def team(
     client.zones.create(name=zone, mode="primary")
     project = SandboxProject(ROOT, tmp_path_factory.mktemp(name), credentials)
     project.write()
-    made_team = Team(project, zone, client)
+    others = shared_project.credentials["projects"]["prod"]["token"]
+    known = {"read-only": tokens["read_only_token"], "another project's": others}
+    made_team = Team(project, zone, client, known)
     yield made_team
     made_team.clean()
 

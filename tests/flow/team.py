@@ -1,5 +1,6 @@
 """A team in the sandbox: what its tests do with its stacks and ask of its cloud."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ from flow.sandbox_project import SandboxProject
 class Team:
     """A team with a Hetzner project, a zone, a registry path and a state of its own."""
 
-    def __init__(self, project: SandboxProject, zone: str, client: hcloud.Client) -> None:
+    def __init__(
+        self, project: SandboxProject, zone: str, client: hcloud.Client, tokens: Mapping[str, str]
+    ) -> None:
+        """`tokens` are what it has and has not: read_only, another (a project of others)."""
         self.project = project
+        self.tokens = tokens
         self.stacks = project.stacks
         self.zone = zone
         self.client = client
@@ -34,6 +39,11 @@ class Team:
             if value is None:
                 del config[f"deployment-flow:{key}"]
         file.write_text(yaml.safe_dump(content))
+
+    def state_file(self, stack: str) -> bytes:
+        """The stack's state as it lies on the backend."""
+        (file,) = (self.project.directory / "state/.pulumi/stacks").glob(f"*/{stack}.json")
+        return file.read_bytes()
 
     def listed(self, selector: str = "") -> dict[str, list[str]]:
         """Names of everything the API lists of this team, by kind; kinds without any left out."""

@@ -4,8 +4,10 @@ The tests are chapters of one life: each starts where the one before it ended.
 """
 
 import os
+import socket
 import ssl
 import subprocess
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,6 +115,52 @@ def test_hetzner_and_the_engine_protect_it(team: Team) -> None:
         team.stacks.destroy(STACK)
     assert server_id(team) == server.id
     look(team.stacks.outputs(STACK)["url"], "1.0.0", team.trust)
+
+
+def _handshake(
+    team: Team, newest: ssl.TLSVersion, oldest: ssl.TLSVersion | None = None, ciphers: str = ""
+) -> tuple[str, str]:
+    """TLS version and cipher that production agrees to; raises ssl.SSLError where it refuses."""
+    host = team.stacks.outputs(STACK)["hostname"]
+    context = ssl.create_default_context(cafile=str(team.trust))
+    # This end offers whatever it is told to: what is refused, the server has refused.
+    context.set_ciphers(ciphers or "ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = oldest or newest, newest
+    with (
+        socket.create_connection((host, 443), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secure,
+    ):
+        cipher = secure.cipher()
+        return str(secure.version()), cipher[0] if cipher else ""
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_it_refuses_old_tls(team: Team, version: ssl.TLSVersion) -> None:
+    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
+        _handshake(team, version)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_it_speaks_tls_of_today_with_ciphers_that_authenticate(
+    team: Team, version: ssl.TLSVersion
+) -> None:
+    spoken, cipher = _handshake(team, version)
+    assert spoken == version.name.replace("_", ".")
+    assert "GCM" in cipher or "CHACHA20" in cipher
+    assert cipher.startswith(("ECDHE-", "TLS_"))
+
+
+@pytest.mark.parametrize("ciphers", ["kRSA", "CBC", "eNULL:aNULL", "ALL:eNULL:!AESGCM:!CHACHA20"])
+def test_it_refuses_weak_ciphers(team: Team, ciphers: str) -> None:
+    with pytest.raises(ssl.SSLError, match="ALERT_HANDSHAKE_FAILURE"):
+        _handshake(team, ssl.TLSVersion.TLSv1_2, ciphers=f"{ciphers}:@SECLEVEL=0")
+
+
+def test_browsers_are_told_to_come_by_https_alone(team: Team) -> None:
+    with application(team) as client:
+        assert client.get("/").headers["strict-transport-security"] == "max-age=31536000"
 
 
 def test_who_may_log_in_changes_without_a_new_server(team: Team, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import secrets
 import signal
 import ssl
 import time
@@ -66,6 +68,60 @@ def test_a_push_from_a_checkout_without_the_stacks_file_keeps_date_and_branch(
     assert (done["version"], done["branch"]) == ("1.1.0", BRANCH)
     assert time.strftime("%F", time.gmtime(done["expires"])) == "2099-05-31"
     assert not flow.settings_file(stack).exists()
+
+
+@pytest.mark.parametrize("kind", ["expired", "read-only", "another project's"])
+def test_a_token_that_will_not_do_is_refused_and_the_state_is_as_it_was_to_the_byte(
+    flow: Flow, team: Team, stack: str, kind: str, tmp_path: Path
+) -> None:
+    said = {
+        "expired": "Hetzner does not know the token",
+        "read-only": "may only read",
+        "another project's": "reaches nothing of",
+    }[kind]
+    token = team.tokens.get(kind) or secrets.token_hex(32)
+    wrong = Flow(team, tmp_path)
+    wrong.environment["HCLOUD_TOKEN"] = token
+    before, listed = team.state_file(stack), team.listed()
+    deploy = ["--version", "1.1.0", "--application", str(team.project.root / "example")]
+    running = {
+        "flow deploy": wrong.start("deploy", stack, *deploy),
+        "flow destroy": wrong.start("destroy", stack, "--yes"),
+        "pulumi up": wrong.pulumi("up", "--yes", "--stack", stack),
+    }
+    ended = {name: (*each.communicate(timeout=60), each.wait()) for name, each in running.items()}
+    for name, (out, err, code) in ended.items():
+        text = " ".join((out + err).split())
+        assert code != 0, name
+        assert said in text, f"{name}: {text}"
+        assert "Nothing was changed" in text, f"{name}: {text}"
+        assert f"pulumi config set --secret hcloud:token -s {stack}" in text, f"{name}: {text}"
+        assert token not in text, name
+    assert team.state_file(stack) == before
+    assert team.listed() == listed
+
+
+def test_with_the_right_token_the_same_deploy_goes_through(
+    flow: Flow, team: Team, stack: str
+) -> None:
+    application = str(team.project.root / "example")
+    done = flow.json("deploy", stack, "--version", "1.1.0", "--application", application)
+    assert (done["version"], set(done["changes"])) == ("1.1.0", {"same"})
+
+
+def test_what_plain_pulumi_would_do_with_another_projects_token_is_as_the_documents_say(
+    flow: Flow, team: Team, stack: str, tmp_path: Path
+) -> None:
+    wrong = Flow(team, tmp_path)
+    wrong.environment["HCLOUD_TOKEN"] = team.tokens["another project's"]
+    out, _ = wrong.pulumi("refresh", "--preview-only", "--stack", stack).communicate(timeout=60)
+    assert "hcloud:index:Server" in out
+    assert re.search(r"- \d+ to delete", out), out
+    destroy = wrong.pulumi("destroy", "--preview-only", "--stack", stack)
+    destroy.communicate(timeout=60)
+    assert destroy.returncode == 0, "nothing looks at the token"
+    text = (team.project.root / "docs/servers.md").read_text()
+    assert "`pulumi up --refresh`, `pulumi refresh` and `pulumi destroy` ask nothing first" in text
 
 
 def test_the_log_of_a_service_is_shown_and_no_secret_with_it(

@@ -135,7 +135,7 @@ if "history" in sys.argv:
     print(json.dumps([{{"kind": "update", "startTime": "2026-01-01T00:00:00.000Z", "message": "",
         "environment": {{}}, "config": {{}}, "result": "succeeded", "version": 1,
         "endTime": "2026-01-01T00:00:00.000Z", "resourceChanges": {{"create": 1}}}}]))
-elif "output" in sys.argv:
+elif {{"output", "export", "config"}} & set(sys.argv):
     print("{{}}")
 """
 

@@ -1,5 +1,6 @@
 """What holds for one run leaves the team's files alone; a destroy checks, looks, then forgets."""
 
+import datetime
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flow import deploying, destroying
+from flow import deploying, destroying, state
 from flow.errors import FlowError
 from flow.labelled import Cloud, Found
 from flow.project import Project
@@ -117,6 +118,35 @@ def test_a_demos_stack_is_made_where_it_is_missing(team: tuple[Project, _Engine]
     settings = {"version": "1.0.0", "until": "2031-05-31"}
     up = ("up", "feature-demo-x", settings)
     assert engine.asked == [up, ("create", "feature-demo-x"), up]
+
+
+def certificate(tls: str, handed_over: str = "2031-05-31T09:00:10.5Z") -> str:
+    """What is said of a deploy that began at 09:00 and left this in the state."""
+    outputs = {"hostname": "app.example.org", "ipv4": "203.0.113.9"}
+    release = "urn:pulumi:dev::p::command:local:Command::dev-release"
+    found = state.parse(
+        {
+            "resources": [
+                {"type": "pulumi:pulumi:Stack", "outputs": outputs},
+                {"type": "deployment-flow:index:Deployment", "outputs": {"tls": tls}},
+                {"type": "command:local:Command", "urn": release, "modified": handed_over},
+            ]
+        }
+    )
+    begun = datetime.datetime(2031, 5, 31, 9, tzinfo=datetime.UTC).timestamp()
+    return deploying.told_certificate(found, begun)
+
+
+def test_a_deploy_that_got_no_certificate_says_which_record_is_missing() -> None:
+    said = certificate("pending")
+    assert said.startswith("warning: app.example.org has no certificate yet")
+    assert "no other deploy is needed" in said
+    assert "Next: have the DNS record of app.example.org say 203.0.113.9" in said
+
+
+def test_of_one_that_is_there_or_was_awaited_at_an_earlier_deploy_nothing_is_said() -> None:
+    assert certificate("issued") == certificate("off") == ""
+    assert certificate("pending", "2031-05-31T08:59:59Z") == ""
 
 
 def test_a_stages_stack_is_never_made_by_a_deploy(team: tuple[Project, _Engine]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from planning import cloud, images
+from planning import access, cloud, images
 from tests.unit.conftest import PROJECT, ROOT, Engine, Registered, RunProgram
 
 BASE: Mapping[str, Any] = {"images": "registry.example/app", "hcloud:token": "t" * 64}
@@ -24,6 +24,7 @@ GIVEN: Mapping[str, Any] = {
 def hetzner_sells_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud, "place", lambda **wanted: wanted["locations"][0])
     monkeypatch.setattr(cloud, "lasting", lambda **_: {})
+    monkeypatch.setattr(access, "mistake", lambda *_, **__: None)
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "flow": frozenset(
         {"components.compose", "components.labels", "components.naming", "components.plain_yaml"}
         | {"components.github_address", "components.given_hosts"}
-        | {"feature_demo.script", "registry", "remote.ssh", "sandbox"}
+        | {"feature_demo.script", "planning.access", "registry", "remote.ssh", "sandbox"}
     ),
     "planning": frozenset({"components", "registry", "remote.shipment", "settings_model"}),
     "preview": frozenset({"settings", "settings_model"}),
