@@ -12,9 +12,14 @@ def with_release(
 ) -> list[dict[str, Any]]:
     """`earlier` with what runs now before it: {"id", "since", "release"} each.
 
+    The same release under another id (on another server, or with other settings) is no other one:
+    there is nothing to go back to.
+
     id_    on the server: a hash of all it consists of
     since  seconds since 1970 when it was first deployed; a rollback to it changes that not
     """
-    known = next((dict(each) for each in earlier if each.get("id") == id_), None)
-    current = known or {"id": id_, "since": now, "release": dict(release)}
-    return [current, *(dict(each) for each in earlier if each.get("id") != id_)][:KEEP]
+    known = [each for each in earlier if each.get("release") == release]
+    since = known[0].get("since", now) if known else now
+    current = {"id": id_, "since": since, "release": dict(release)}
+    others = [dict(each) for each in earlier if each.get("release") != release]
+    return [current, *others][:KEEP]

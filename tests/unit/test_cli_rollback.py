@@ -31,14 +31,20 @@ def test_what_runs_comes_first_and_five_are_kept() -> None:
         release = {**KEPT, "version": f"{number}.0.0"}
         recorded = history.with_release(recorded, release, f"r{number}-abc", number)
     assert ids(recorded) == ["r7-abc", "r6-abc", "r5-abc", "r4-abc", "r3-abc"]
-    again = history.with_release(recorded, {}, "r5-abc", 99)
+    again = history.with_release(recorded, recorded[2]["release"], "r5-abc", 99)
     assert ids(again) == ["r5-abc", "r7-abc", "r6-abc", "r4-abc", "r3-abc"]
     assert again[0] == recorded[2]
 
 
 def test_the_same_release_again_changes_nothing_of_the_history() -> None:
     recorded = [entry(2, 2), entry(1, 1)]
-    assert history.with_release(recorded, KEPT, "r2-abc", 50) == recorded
+    assert history.with_release(recorded, recorded[0]["release"], "r2-abc", 50) == recorded
+
+
+def test_the_same_release_on_another_server_is_nothing_to_go_back_to() -> None:
+    recorded = [entry(2, 2), entry(1, 1)]
+    moved = history.with_release(recorded, recorded[0]["release"], "r2-new", 50)
+    assert (ids(moved), moved[0]["since"]) == (["r2-new", "r1-abc"], 2)
 
 
 @pytest.mark.parametrize(
