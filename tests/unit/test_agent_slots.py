@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components import bundle, caddyfile, compose
-from remote.server.agent import caddy, slots
+from remote.server.agent import caddy, main, slots
 from remote.server.agent.commands import Commands
 from remote.server.agent.errors import DeployError
 from remote.server.agent.switching import DRAIN_SECONDS, connections
@@ -227,6 +227,16 @@ def test_a_boot_gives_the_traffic_to_the_slot_that_runs(bench: Bench) -> None:
     (bench.machine.caddy / "deployment-flow.green").unlink()
     bench.deployer().boot()
     assert slot(bench) == "green"
+
+
+def test_a_log_is_asked_for_by_the_name_a_service_has_in_its_slot(bench: Bench) -> None:
+    asked_for = []
+    for number in (1, 2):
+        bench.deploy(asked(number))
+        asked_for.append(main._logged(bench.machine, ["web", "db", "20"])[1][-2:])
+    assert asked_for == [["db", "web"], ["db", "web.green"]]
+    with pytest.raises(DeployError, match=r"no service web\.green"):
+        main._logged(bench.machine, ["web.green"])
 
 
 def test_a_slot_calls_its_services_by_names_of_its_own(tmp_path: Path) -> None:

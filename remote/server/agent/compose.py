@@ -11,7 +11,7 @@ from typing import Any
 from .commands import DATA_LIMIT, LINE_LIMIT, Commands, Ended
 from .machine import Machine
 from .releases import Release, write_private
-from .slots import PROJECT, name_in, plain
+from .slots import PROJECT, plain
 
 _LABEL = "com.docker.compose"
 _OUT_OF_MEMORY = " (killed: out of memory)"
@@ -86,7 +86,7 @@ class Compose:
             ended = self.compose(
                 release,
                 "up", "--detach", "--no-build", "--pull", "missing",
-                "--wait", "--wait-timeout", str(seconds), *self.services(release, services),
+                "--wait", "--wait-timeout", str(seconds), *release.called(services),
                 seconds=seconds + 120,
                 loud=True,
             )  # fmt: skip
@@ -95,7 +95,7 @@ class Compose:
 
     def stop(self, release: Release, services: Sequence[str]) -> Ended:
         """Stop services, and leave them there to be started again."""
-        return self.compose(release, "stop", *self.services(release, services), seconds=300)
+        return self.compose(release, "stop", *release.called(services), seconds=300)
 
     def remove_others(self, release: Release) -> Ended:
         """Remove every container that is none of this release's, as it runs in its slot."""
@@ -103,7 +103,7 @@ class Compose:
             "ps", "--all", "--no-trunc", "--filter", f"label={_LABEL}.project={PROJECT}",
             "--format", f'{{{{.ID}}}} {{{{.Label "{_LABEL}.service"}}}}',
         )  # fmt: skip
-        own = set(self.services(release, list(release.compose["services"])))
+        own = set(release.called(release.compose["services"]))
         pairs = [line.split(" ", 1) for line in listed.lines if " " in line]
         others = [container for container, service in pairs if service not in own]
         if not others:
@@ -130,11 +130,6 @@ class Compose:
             layer for line in listed.lines if line.startswith("[") for layer in json.loads(line)
         }
 
-    def services(self, release: Release, services: Sequence[str]) -> list[str]:
-        """Services as they are called in the release's slot."""
-        doubled = release.doubled
-        return [name_in(release.slot, n) if n in doubled else n for n in sorted(services)]
-
     def run_job(self, release: Release, job: str, seconds: float) -> Ended:
         """Run a one-shot job to its end. None of it goes on when its time has run out.
 
@@ -160,7 +155,7 @@ class Compose:
                 found += json.loads(line)
             elif line.startswith("{"):
                 found.append(json.loads(line))
-        own = set(self.services(release, list(release.compose["services"])))
+        own = set(release.called(release.compose["services"]))
         return [
             {**each, "Service": plain(each["Service"])} for each in found if each["Service"] in own
         ]
@@ -197,7 +192,7 @@ class Compose:
                 "--no-log-prefix",
                 "--tail",
                 "20",
-                *self.services(release, [service]),
+                *release.called([service]),
             ).lines[-20:]:
                 self._say(f"  {line}")
         return "; ".join(causes)

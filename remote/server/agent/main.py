@@ -174,13 +174,14 @@ def _logged(machine: Machine, words: list[str]) -> tuple[Release, list[str], Blo
         raise DeployError("no release runs here yet", "deploy one with `pulumi up`")
     count = next((word for word in words if word.isdigit()), "100")
     services = [word for word in words if not word.isdigit()]
-    known = json.loads((release.path / "compose.yaml").read_text())["services"]
+    known = release.compose["services"]
     for service in services:
         if service not in known:
             raise DeployError(
                 f"there is no service {service}", f"name one of {', '.join(sorted(known))}"
             )
-    arguments = ["logs", "--no-color", "--tail", str(min(int(count), 1000)), *services]
+    called = release.called(services)
+    arguments = ["logs", "--no-color", "--tail", str(min(int(count), 1000)), *called]
     return release, arguments, Blot(list(release.environment.values()))
 
 

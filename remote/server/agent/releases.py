@@ -9,13 +9,13 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import DeployError
-from .slots import SLOTS
+from .slots import SLOTS, name_in
 
 KEEP = 5
 FILES = frozenset({"compose.yaml", "Caddyfile", "acme-root.pem"})
@@ -50,6 +50,11 @@ class Release:
     def doubled(self) -> list[str]:
         """Services that run beside their successors for a while."""
         return list(self.manifest.get("doubled") or []) if self.folder != self.path else []
+
+    def called(self, services: Iterable[str]) -> list[str]:
+        """Services as they are called in the release's slot, sorted."""
+        doubled = self.doubled
+        return [name_in(self.slot, n) if n in doubled else n for n in sorted(services)]
 
     @property
     def compose(self) -> dict[str, Any]:
