@@ -13,6 +13,7 @@ DUMP: Final = "deployment-flow.dump"
 SINGLE: Final = "deployment-flow.single"
 RESTORE: Final = "deployment-flow.restore"
 ROWS: Final = "deployment-flow.rows"
+SCRUB: Final = "deployment-flow.scrub"
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _VARIABLE: Final = re.compile(

@@ -14,10 +14,11 @@ from remote.server.agent import incoming, rows
 from remote.server.agent.commands import Commands
 from remote.server.agent.compose import Compose
 from remote.server.agent.errors import DeployError
+from remote.server.agent.feeding import LABEL
 from remote.server.agent.lines import Blot
 from remote.server.agent.machine import Machine
 from remote.server.agent.releases import Store
-from remote.server.agent.restore import LABEL, Restorer
+from remote.server.agent.restore import Restorer
 from tests.unit import agent_bench
 from tests.unit.agent_bench import FakeProbe
 

@@ -197,7 +197,7 @@ def test_the_deploy_key_can_ask_for_a_verb_and_nothing_else(
     answer = json.loads(capsys.readouterr().out)
     assert answer["result"]["ok"] is False
     assert (
-        "deploy, dump, follow, logs, prune, restore, rows, status, version"
+        "deploy, dump, follow, logs, prune, restore, restore-scrubbed, rows, status, version"
         in answer["result"]["cause"]
     )
 

@@ -111,6 +111,43 @@ class Compose:
         self.docker("stop", *others, seconds=300)
         return self.docker("rm", "--force", *others, seconds=300)
 
+    def keep_only(self, release: Release, services: Sequence[str], stop_seconds: int) -> Ended:
+        """Stop and remove every container but these services', of whatever release or job.
+
+        Removed, because a restart policy brings back what is only stopped. A list that could not
+        be read is a failure.
+        """
+        listed = self.docker(
+            "ps", "--all", "--filter", f"label={_LABEL}.project={PROJECT}",
+            "--format", f'{{{{.Names}}}} {{{{.Label "{_LABEL}.service"}}}}',
+        )  # fmt: skip
+        kept = set(release.called(services))
+        pairs = [line.split(" ", 1) for line in listed.lines if " " in line]
+        others = [name for name, service in pairs if service not in kept]
+        if not listed.ok or not others:
+            return listed
+        self._say(f"removing what uses the data: {', '.join(others)}")
+        patience = stop_seconds * len(others) + 60
+        ended = self.docker("stop", "--time", str(stop_seconds), *others, seconds=patience)
+        if not ended.ok:
+            return ended
+        return self.docker("rm", "--force", "--volumes", *others, seconds=300)
+
+    def down(self, release: Release) -> Ended:
+        """Remove every container, and every volume but the folders on the data volume."""
+        # One of a job that was killed, too, which Compose leaves there.
+        listed = self.docker(
+            "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={_LABEL}.project={PROJECT}"
+        )
+        gone = listed
+        if listed.lines:
+            gone = self.docker("rm", "--force", "--volumes", *listed.lines, seconds=300)
+        if not listed.ok or not gone.ok:
+            return gone
+        return self.compose(
+            release, "down", "--volumes", "--remove-orphans", "--timeout", "30", seconds=600
+        )
+
     def save(self, container: str, command: str, file: Path, seconds: float) -> Ended:
         """Run a shell command in a container; what it writes goes to `file`, its words are kept."""
         return self._commands.save(

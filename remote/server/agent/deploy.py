@@ -18,6 +18,7 @@ from .machine import Machine
 from .policy import refusals
 from .releases import Release, Store
 from .safekeeping import keep_dumps
+from .scrub import Unscrubbed
 from .slots import SLOTS, compose_in, other
 from .switching import Connections, Switch, connections
 
@@ -50,6 +51,7 @@ class Deployer:
         self.store = Store(machine.state)
         self.compose = Compose(commands, machine, say)
         self.caddy = Caddy(commands, machine.caddy)
+        self._unscrubbed = Unscrubbed(machine, self.compose, say)
         self._switch = Switch(self.compose, self.caddy, probe, connections, say, sleep, clock)
 
     def deploy(self, request: Mapping[str, Any]) -> dict[str, object]:
@@ -57,9 +59,10 @@ class Deployer:
         bundle = request["bundle"]
         self._check_space(bundle.get("layers") or {})
         self._check_volume(bundle["data"])
+        before = self.store.current()
+        self._unscrubbed.empty_left(before)
         if registry := request.get("registry"):
             self.compose.remember_credential(registry)
-        before = self.store.current()
         release = self._write(request, other(before.slot) if before else SLOTS[0])
         if before is not None and before.id == release.id and self._switch.is_well(before):
             self._say(f"release {release.id} already runs and is well")
@@ -82,8 +85,12 @@ class Deployer:
         release = self.store.current()
         if release is None:
             return
+        emptied = self._unscrubbed.empty_left(release)
         if not self.caddy.is_serving(release):
             self.caddy.serve(release)
+        if emptied:
+            self._switch.run_jobs(release)
+            self.store.note_jobs(release)
         ended = self.compose.up(release, release.manifest["start_seconds"])
         self.compose.remove_others(release)
         if not ended.ok:

@@ -7,25 +7,23 @@ else that is asked for reaches a shell.
 
 from __future__ import annotations
 
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, cast
 
 from .commands import Commands
 from .compose import Compose
 from .dump import labelled
 from .errors import DeployError
+from .feeding import LABEL, feed
 from .health import Probe
 from .incoming import taken_over
-from .lines import Blot, cut_lines
+from .lines import Blot
 from .machine import Machine
 from .releases import Release, Store
+from .scrub import LABEL as SCRUB
+from .scrub import Unscrubbed, check, scrub
 
-LABEL = "deployment-flow.restore"
-SECONDS = 1800
 STOP_SECONDS = 30
 JOB_SECONDS = 900
 WELL_SECONDS = 180
@@ -51,36 +49,40 @@ class Restorer:
         self._sleep = sleep
         self._clock = clock
         self._compose = Compose(commands, machine, say)
+        self._unscrubbed = Unscrubbed(machine, self._compose, say)
 
-    def restore(self, incoming: Path, services: Sequence[str]) -> dict[str, object]:
+    def restore(
+        self, incoming: Path, services: Sequence[str], *, scrubbed: bool = False
+    ) -> dict[str, object]:
         """Restore the files 0, 1, … of `incoming` into these services; the result's fields.
 
         The folder is gone afterwards. Raises DeployError.
+
+        scrubbed  as each service's label says, before anything that uses the data starts
         """
-        with taken_over(incoming) as folder:
-            release = Store(self._machine.state).current()
-            if release is None:
-                raise DeployError("no release runs here", "deploy one first")
-            blot = Blot(list(release.environment.values()))
-            try:
-                return self._restore(release, folder, services, blot)
-            except DeployError as error:
-                raise DeployError(blot(str(error)), error.remedy) from None
+        release = Store(self._machine.state).current()
+        if release is None:
+            raise DeployError("no release runs here", "deploy one first")
+        blot = Blot(list(release.environment.values()))
+        restore = self._restore_scrubbed if scrubbed else self._restore
+        try:
+            # Before the folder is this restore's: what a killed one has left of its own goes, too.
+            if self._unscrubbed.empty_left(release):
+                self._begin_anew(release)
+            with taken_over(incoming) as folder:
+                return restore(release, folder, services, blot)
+        except DeployError as error:
+            raise DeployError(blot(str(error)), error.remedy) from None
 
     def _restore(
         self, release: Release, folder: Path, services: Sequence[str], blot: Blot
     ) -> dict[str, object]:
-        targets = labelled(self._compose, release, LABEL)
-        gone = [each for each in services if each not in targets]
-        if gone:
-            raise DeployError(f"service {gone[0]} does not run any more", "deploy it, then again")
+        targets = self._targets(release, services)
         began = self._clock()
         stopped = self._stop(release, set(targets))
         try:
-            for number, service in enumerate(services):
-                self._say(f"restoring {service}")
-                self._feed(service, *targets[service], folder / str(number), blot)
-            self._run_jobs(release)
+            self._feed_all(services, targets, folder, blot)
+            self._run_jobs(release, "the data is back")
         except DeployError as error:
             # A command that takes all or nothing has left the data as it was.
             after = self._start_again(release, stopped)
@@ -89,6 +91,94 @@ class Restorer:
         self._await_well(release, stopped)
         seconds = round(self._clock() - began, 1)
         return {"ok": True, "stopped_seconds": seconds, "version": release.manifest["version"]}
+
+    def _restore_scrubbed(
+        self, release: Release, folder: Path, services: Sequence[str], blot: Blot
+    ) -> dict[str, object]:
+        """The same with data nobody may see as it is: scrubbed, or emptied."""
+        targets = self._targets(release, services)
+        scrubs = labelled(self._compose, release, SCRUB)
+        check(release, services, scrubs)
+        began = self._clock()
+        self._remove(release, services)
+        self._unscrubbed.begin(release)
+        try:
+            self._feed_all(services, targets, folder, blot)
+            for service in services:
+                self._say(f"scrubbing {service}")
+                scrub(self._compose, service, *scrubs[service], self._say, blot)
+        except DeployError as error:
+            after = self._after_emptying(release)
+            raise DeployError(f"{error}{after}", error.remedy) from None
+        self._unscrubbed.end()
+        try:
+            self._run_jobs(release, "the data is back and scrubbed")
+        except DeployError as error:
+            after = self._come_back(release, "the application serves again")
+            raise DeployError(f"{error}{after}", error.remedy) from None
+        self._up(release)
+        seconds = round(self._clock() - began, 1)
+        version = release.manifest["version"]
+        return {"ok": True, "stopped_seconds": seconds, "version": version, "scrubbed": [*services]}
+
+    def _targets(self, release: Release, services: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Service → (container, command) of all that say how they are restored."""
+        targets = labelled(self._compose, release, LABEL)
+        gone = [each for each in services if each not in targets]
+        if gone:
+            raise DeployError(f"service {gone[0]} does not run any more", "deploy it, then again")
+        return targets
+
+    def _feed_all(
+        self,
+        services: Sequence[str],
+        targets: Mapping[str, tuple[str, str]],
+        folder: Path,
+        blot: Blot,
+    ) -> None:
+        for number, service in enumerate(services):
+            self._say(f"restoring {service}")
+            feed(service, *targets[service], folder / str(number), self._say, blot)
+
+    def _remove(self, release: Release, kept: Sequence[str]) -> None:
+        """Remove every container but these services', whatever its state or restart policy."""
+        ended = self._compose.keep_only(release, kept, STOP_SECONDS)
+        if not ended.ok:
+            after = self._come_back(release, "the application serves again")
+            raise DeployError(
+                f"what uses the data could not be stopped: {ended.last()}{after}; the data was "
+                "not touched",
+                "look at `docker ps` on the server",
+            )
+
+    def _after_emptying(self, release: Release) -> str:
+        """Empty the data and start over; what to add to an error about how that went."""
+        try:
+            self._unscrubbed.empty(release)
+        except DeployError as error:
+            return f"; and then: {error}"
+        return "; the data was emptied: nothing of it was shown" + self._come_back(
+            release, "the application serves again, without data", anew=True
+        )
+
+    def _come_back(self, release: Release, well: str, *, anew: bool = False) -> str:
+        try:
+            self._begin_anew(release) if anew else self._up(release)
+        except DeployError as error:
+            return f"; and then: {error}"
+        return f"; {well}"
+
+    def _begin_anew(self, release: Release) -> None:
+        """Bring the release up on data that was emptied."""
+        self._run_jobs(release, "the data was emptied")
+        self._up(release)
+
+    def _up(self, release: Release) -> None:
+        ended = self._compose.up(release, release.manifest["start_seconds"])
+        if not ended.ok:
+            cause = self._compose.explain(release) or ended.last()
+            raise DeployError(f"the application did not start again: {cause}", "look at flow logs")
+        self._await_well(release, ())
 
     def _stop(self, release: Release, kept: set[str]) -> list[str]:
         """Stop every container but those whose data comes back; the names of those that ran."""
@@ -130,7 +220,7 @@ class Restorer:
             return f"; and then: {error}"
         return "; what was stopped serves again"
 
-    def _run_jobs(self, release: Release) -> None:
+    def _run_jobs(self, release: Release, so_far: str) -> None:
         """Migrations: what came back may be older than the release that runs."""
         store = Store(self._machine.state)
         # Whatever ran on what was here did not run on this.
@@ -140,48 +230,10 @@ class Restorer:
             ended = self._compose.run_job(release, job, JOB_SECONDS)
             if not ended.ok:
                 raise DeployError(
-                    f"the data is back, but job {job} failed on it: {ended.last()}",
+                    f"{so_far}, but job {job} failed on it: {ended.last()}",
                     "deploy the version the backup is of, or restore another: flow backup list",
                 )
         store.note_jobs(release)
-
-    def _feed(self, service: str, container: str, command: str, file: Path, blot: Blot) -> None:
-        with file.open("rb") as content:
-            process = subprocess.Popen(
-                ["docker", "exec", "--interactive", container, "sh", "-c", command],
-                stdin=content,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-        said: list[str] = []
-
-        def listen() -> None:
-            for line in cut_lines(cast(IO[bytes], process.stdout), 500):
-                said.append(line)
-                del said[:-20]
-
-        listener = threading.Thread(target=listen, daemon=True)
-        listener.start()
-        try:
-            status: int | None = process.wait(timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            status = None
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-            listener.join(timeout=5)
-            if not listener.is_alive():
-                cast(IO[bytes], process.stdout).close()
-        if status != 0:
-            for line in said:
-                self._say(f"  {blot(line)}")
-            how = f"not over in {SECONDS} s" if status is None else f"status {status}"
-            why = said[-1] if said else how
-            raise DeployError(
-                f"service {service} did not take its data back ({how}): {why}",
-                f"correct its label {LABEL}; it has to take all or nothing (docs/compose.md)",
-            )
 
     def _await_well(self, release: Release, names: Sequence[str]) -> None:
         """Until what was started is healthy, and the public route says so."""
