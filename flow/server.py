@@ -188,12 +188,16 @@ def restore(
     parts: Sequence[Mapping[str, Any]],
     write: Callable[[IO[bytes]], None],
     say: Callable[[str], None],
+    *,
+    scrubbed: bool = False,
 ) -> Mapping[str, Any]:
     """Send data and have it restored; the agent's result. Raises FlowError.
 
-    parts  {"service", "bytes", "sha256"} each, in the order `write` writes them
+    parts     {"service", "bytes", "sha256"} each, in the order `write` writes them
+    scrubbed  by the application's own command, before anything sees it
     """
     head = {"parts": [dict(part) for part in parts], "who": getpass.getuser()}
+    verb = "restore-scrubbed" if scrubbed else "restore"
     until = time.monotonic() + RESTORE_SECONDS
 
     def send(pipe: IO[bytes]) -> None:
@@ -202,7 +206,7 @@ def restore(
         pipe.flush()
 
     try:
-        with open_session(connection(stack, found), "restore") as session:
+        with open_session(connection(stack, found), verb) as session:
             feeding: Feeding | None = None
             for line in session.lines(SILENCE_SECONDS, until):
                 message = _parse(line)

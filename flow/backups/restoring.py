@@ -64,11 +64,19 @@ def check(stack: str, found: State, backup: Backup) -> None:
 
 
 def restore(
-    store: Store, stack: str, found: State, backup: Backup, stages: Stages, *, safety: bool = True
+    store: Store,
+    stack: str,
+    found: State,
+    backup: Backup,
+    stages: Stages,
+    *,
+    safety: bool = True,
+    scrubbed: bool = False,
 ) -> Restored:
     """Put a backup's data into `stack`. Raises FlowError; before it is sent nothing is changed.
 
-    safety  save what is there now first
+    safety    save what is there now first
+    scrubbed  by the application's own command, before anybody can see it
     """
     began = time.monotonic()
     check(stack, found, backup)
@@ -87,7 +95,7 @@ def restore(
                 {"service": part.service, "bytes": part.bytes, "sha256": part.sha256}
                 for part in backup.parts
             ]
-            result = server.restore(stack, found, parts, write, stage.note)
+            result = server.restore(stack, found, parts, write, stage.note, scrubbed=scrubbed)
             stage.result = f"it stood still for {result.get('stopped_seconds')} s"
     rows, _ = server.rows(stack, found)
     return Restored(
@@ -100,15 +108,18 @@ def restore(
     )
 
 
+def key_of(store: Store, backup: Backup) -> Any:
+    """What opens a backup. Raises FlowError where it is not here."""
+    above = records.folder(store.project, backup.environment, backup.id)
+    sealed = backup.sealed == sealing.BY_PASSPHRASE
+    identity = store.bucket.get(f"{above}{records.IDENTITY}") if sealed else None
+    return sealing.opener(backup.environment, backup.sealed, identity)
+
+
 def _fetched(store: Store, backup: Backup, folder: Path) -> Callable[[IO[bytes]], None]:
     """Fetch the sealed files and check them; what writes them in clear, opened on the way."""
     above = records.folder(store.project, backup.environment, backup.id)
-    sealed_key = (
-        store.bucket.get(f"{above}{records.IDENTITY}")
-        if backup.sealed == sealing.BY_PASSPHRASE
-        else None
-    )
-    key = sealing.opener(backup.environment, backup.sealed, sealed_key)
+    key = key_of(store, backup)
     for part in backup.parts:
         file = folder / part.file
         store.bucket.download(f"{above}{part.file}", file)

@@ -14,6 +14,7 @@ from rich.table import Table
 from feature_demo import script as feature_demo_script
 from flow import (
     backends,
+    clock,
     costing,
     demos,
     deploying,
@@ -25,7 +26,11 @@ from flow import (
     terminal,
     webhook,
 )
+from flow.backups import restoring, scrubbing
+from flow.backups.keeping import Store
+from flow.backups.records import Backup
 from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
+from flow.commands.backup import From, store_of, told_rows
 from flow.commands.deploy import tell
 from flow.commands.status import table
 from flow.errors import FlowError
@@ -62,27 +67,75 @@ def up(
     until: Until = None,
     version: Version = None,
     application: Application = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", help="Start from this stage's newest backup, scrubbed.", metavar="ENV"
+        ),
+    ] = None,
+    wanted: From = None,
+    yes: Yes = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Make the demo of BRANCH, or deploy to the one there is."""
+    """Make the demo of BRANCH, or deploy to the one there is.
+
+    With --data staging its data is that stage's, after the command of deployment-flow.scrub, which
+    the Compose file must have. What the demo holds is saved first. Production's data is refused.
+    """
     deploying.check_version(version)
+    if wanted is not None and data is None:
+        raise FlowError("--from needs to know whose backup it is", "add --data staging", code=2)
     day = demos.last_day(until, demos.today())
     stack = demos.stack_for(branch)
     team = project.find()
     folder = deploying.application_for(team, stack, application)
+    source = None if data is None else _source(team, stack, data, wanted, application)
     with Stages() as stages:
         if dry_run:
             with stages.stage(f"{stack}: what it will cost"):
                 would, cost = _would(team, stack), costing.estimate(team, stack)
+            told = {} if source is None else {"would_restore_scrubbed": source[1].output()}
             if as_json:
-                terminal.print_json({**would, "until": day, "cost": cost.output()})
+                terminal.print_json({**would, "until": day, "cost": cost.output(), **told})
             else:
                 what = "would be deployed to" if would["exists"] else "would be made"
-                terminal.data.print(f"{stack} {what}\n{stack}: {cost}", markup=False)
+                with_data = f", with {_told(source[1])}" if source is not None else ""
+                terminal.data.print(f"{stack} {what}{with_data}\n{stack}: {cost}", markup=False)
             return
+    exists = source is not None and stack in team.stacks.names((backends.DEMO,))
+    if source is not None and exists:
+        agree(f"Replace the data of {stack} by {_told(source[1])}?", yes)
+    with Stages() as stages:
         done = demos.up(team, branch, stages, version=version, until=day, application=folder)
+        restored = None
+        if source is not None:
+            found = state.parse(team.stacks.state(stack))
+            restored = restoring.restore(
+                source[0], stack, found, source[1], stages, safety=exists, scrubbed=True
+            )
+    if as_json and restored is not None:
+        terminal.print_json({**done.output(), "data": restored.output()})
+        return
     tell(done, as_json)
+    if restored is not None:
+        terminal.say(f"it has {_told(restored.backup)}: {told_rows(restored.rows)}")
+        if restored.safety is not None:
+            before = f"flow backup restore {stack} --from {restored.safety.id}"
+            terminal.say(f"what was there before: {before}")
+
+
+def _source(
+    team: project.Project, stack: str, data: str, wanted: str | None, application: Path | None
+) -> tuple[Store, Backup]:
+    """Where a demo's data comes from; refused before anything is made."""
+    file = team.application(stack, application) / team.compose_file(stack)
+    return scrubbing.find(lambda: store_of(team), project.stack_of(data), wanted, file)
+
+
+def _told(backup: Backup) -> str:
+    age = survey.span(clock.now() - backup.time)
+    return f"backup {backup.id} of {backup.environment}, {age} old, scrubbed"
 
 
 @app.command()
