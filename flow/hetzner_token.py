@@ -48,11 +48,16 @@ def of_settings(stacks: Known, name: str, environment: Mapping[str, str]) -> Non
         except FlowError:
             return
     given = {each.removeprefix("hcloud:"): value for each, value in own.items()}
-    check(name, found, given, environment)
+    check(name, found, given, environment, finished=bool(found.outputs))
 
 
 def check(
-    stack: str, found: state.State, given: Mapping[str, Any], environment: Mapping[str, str]
+    stack: str,
+    found: state.State,
+    given: Mapping[str, Any],
+    environment: Mapping[str, str],
+    *,
+    finished: bool = True,
 ) -> None:
     """Raise FlowError for one that has expired, may only read, or reaches nothing of the stack.
 
@@ -64,7 +69,8 @@ def check(
     around = {**os.environ, **environment}
     token = given.get("token") or around.get("HCLOUD_TOKEN")
     endpoint = given.get("endpoint") or around.get("HCLOUD_ENDPOINT") or HETZNER_API
-    where = access.places([(each.kind, each.properties) for each in found.resources])
+    held = [(each.kind, each.properties) for each in found.resources]
+    where = access.places(held, finished=finished)
     if not token or not where:
         return
     wrong = access.mistake(str(token), str(endpoint), stack, where, writes=True)

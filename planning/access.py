@@ -32,11 +32,17 @@ class Mistake:
     remedy: str
 
 
-def places(held: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+def places(held: Sequence[tuple[str, Mapping[str, Any]]], *, finished: bool = True) -> list[str]:
     """Where to ask for what a state holds, (kind, properties) each; a zone only where that is all.
 
     Kinds as in the state's types: Server, Volume, PrimaryIp, Firewall, SshKey, ZoneRrset.
+
+    finished  whether an `up` ever went through. One that was killed before it had a server may have
+              deleted all it had, on its way to another location, and its state not know: nothing
+              is asked for then, as nothing could be lost
     """
+    if not finished and not any(kind == "Server" for kind, _ in held):
+        return []
     own = [
         f"/{_PATHS[kind]}/{properties['id']}"
         for kind, properties in held

@@ -11,7 +11,8 @@ def check(settings: Settings, last: Record, *, only_preview: bool) -> None:
 
     only_preview  whether nothing will follow: then one that may only read will do
     """
-    where = access.places([(each.type, each.properties) for each in last.resources])
+    held = [(each.type, each.properties) for each in last.resources]
+    where = access.places(held, finished=bool(last.outputs))
     if settings.hcloud_token is None or (settings.given_host is not None and not where):
         return
     wrong = access.mistake(

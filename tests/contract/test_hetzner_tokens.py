@@ -21,8 +21,10 @@ SAID = {
     "expired": "does not know the token",
 }
 PROGRAM = f"""
+import pulumi
 import pulumi_hcloud
 pulumi_hcloud.SshKey("key", name="key", public_key={KEY!r})
+pulumi.export("url", "https://dev.test")
 """
 Open = Callable[[str], Stacks]
 

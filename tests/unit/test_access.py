@@ -85,6 +85,13 @@ def test_a_given_machine_with_a_name_at_hetzner_is_looked_for_by_its_zone() -> N
     assert access.places([record, ("SshKey", {"id": 7})]) == ["/ssh_keys/7"]
 
 
+def test_what_a_killed_first_up_held_may_be_gone_but_for_its_server() -> None:
+    address, server = ("PrimaryIp", {"id": 7}), ("Server", {"id": 8})
+    assert access.places([address], finished=False) == []
+    assert access.places([address, server], finished=False) == ["/primary_ips/7", "/servers/8"]
+    assert access.places([address]) == ["/primary_ips/7"]
+
+
 def test_flow_takes_the_given_token_before_the_environments(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
