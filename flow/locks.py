@@ -79,7 +79,7 @@ def is_dead(holder: Holder) -> bool:
         return False
     began = _began(holder.pid)
     if began is None:
-        return not _exists(holder.pid)
+        return not _exists(holder.pid) or _has_ended(holder.pid)
     since = _seconds(holder.since)
     return since is not None and began > since + MARGIN_SECONDS
 
@@ -169,6 +169,19 @@ def _exists(pid: int) -> bool:
     return True
 
 
+def _has_ended(pid: int) -> bool:
+    """Whether a process is there in name only: nobody has asked yet how it ended."""
+    try:
+        return _after_name(Path(f"/proc/{pid}/stat").read_text())[0] == "Z"
+    except (OSError, ValueError):
+        return False
+
+
+def _after_name(stat: str) -> list[str]:
+    # The name in brackets may hold anything: count from its end.
+    return stat.rpartition(")")[2].split()
+
+
 def _began(pid: int) -> float | None:
     """When a process began, in seconds since 1970; None where it is gone, or /proc is not there."""
     try:
@@ -177,8 +190,7 @@ def _began(pid: int) -> float | None:
         return None
     # Not /proc/uptime: that is a container's own where the times of processes are the machine's.
     uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
-    # The name in brackets may hold anything: count from its end. Zombies hold no lock.
-    words = stat.rpartition(")")[2].split()
+    words = _after_name(stat)
     if words[0] == "Z":
-        return None if not _exists(pid) else time.time()
+        return None
     return time.time() - uptime + int(words[19]) / os.sysconf("SC_CLK_TCK")

@@ -12,7 +12,7 @@ from typing import Any
 from pulumi import automation
 
 from components import naming
-from flow import backends, hetzner_token, locks, state, state_copies, terminal
+from flow import backends, half_written, hetzner_token, locks, state, state_copies, terminal
 from flow.diagnostics import cause, of_listing, of_state
 from flow.engine import ENGINES, Engine, OnLine, Workspace, at_once
 from flow.errors import FlowError
@@ -226,6 +226,9 @@ class Stacks:
 
     def _run(self, stack: str, *arguments: str) -> str:
         where = self._of(stack)
+        url = {**os.environ, **where.env_vars}.get(backends.URL, "")
+        if half_written.mend(url, where.project_settings().name, stack):
+            terminal.say(f"{stack}: what an engine that was killed left half written is removed")
         told = [*arguments, "--stack", stack]
         return self._engine.run(told, where.work_dir, where.env_vars).stdout
 

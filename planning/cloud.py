@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 import pulumi
 
 TIMEOUT_SECONDS: Final = 10  # the client tries five times
+_FULL: Final = "full"
 YOUNG_SECONDS: Final = 3600
 """A volume that was made longer ago may have been mounted since."""
 
@@ -68,6 +69,38 @@ def orphan(*, token: str, endpoint: str, name: str, addresses: Collection[str]) 
     return Orphan(id=str(found.id), location=str(found.location.name))
 
 
+def mark_full(*, token: str, endpoint: str, addresses: Collection[str], location: str) -> None:
+    """Note at Hetzner that `location` had no room for the server of these primary IPs.
+
+    Of an `up` that failed for that nothing else tells: one that was killed leaves the same state.
+    Raises CloudError.
+    """
+
+    def mark(client: Any) -> None:
+        for each in addresses:
+            found = client.primary_ips.get_by_id(int(each))
+            found.update(labels={**found.labels, _FULL: location})
+
+    _ask(token, endpoint, mark)
+
+
+def was_full(*, token: str, endpoint: str, address: str, location: str) -> bool:
+    """Whether that was noted on a primary IP. Raises CloudError, but for one that is gone."""
+
+    def look(client: Any) -> bool:
+        from hcloud import APIException
+
+        try:
+            found = client.primary_ips.get_by_id(int(address))
+        except APIException as error:
+            if error.code == "not_found":
+                return False
+            raise
+        return bool(found.labels.get(_FULL) == location)
+
+    return _ask(token, endpoint, look)
+
+
 def lasting(
     *,
     token: str,
@@ -93,7 +126,8 @@ def lasting(
             else:
                 each = client.primary_ips.get_by_name(f"{name}-{kind}")
                 is_free = each is not None and each.assignee_id is None
-            if is_free and each.location.name == location and each.labels == dict(labels):
+            is_ours = is_free and _lasting(each.labels) == dict(labels)
+            if is_ours and each.location.name == location:
                 found[kind] = str(each.id)
         return found
 
@@ -216,7 +250,7 @@ def attached_to(*, token: str, endpoint: str, volume: str) -> str | None:
 
 def _lasting(labels: Mapping[str, str] | None) -> dict[str, str]:
     """Those that say whose something is: a demo's end moves until its first `up` has finished."""
-    return {name: value for name, value in (labels or {}).items() if name != "expires"}
+    return {name: value for name, value in (labels or {}).items() if name not in ("expires", _FULL)}
 
 
 def _addresses(server: Any) -> set[str]:

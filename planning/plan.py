@@ -81,14 +81,14 @@ def _place(settings: Settings, last: Record) -> Place:
             staying.check_room(settings, token, last, str(where))
             attachment = staying.lost_attachment(settings, token, last)
             return Place(str(where), adopt_attachment=attachment)
-    # Addresses without a server, of an `up` that never finished: that location had no room, and
-    # nothing is there yet that is worth staying for.
+    # Addresses without a server, of an `up` that never finished. Where it found no room (and was
+    # not just killed), nothing is there yet that is worth staying for.
     tried = None if last.outputs else next(iter(addresses), None)
     order = list(settings.locations)
     stuck = tried is not None and tried.properties.get("deleteProtection") is True
     at = str(tried.properties.get("location")) if tried is not None else ""
     if at in order:
-        split = order.index(at) + (0 if stuck else 1)
+        split = order.index(at) + (0 if stuck or not _was_full(settings, token, tried, at) else 1)
         order = order[split:] + order[:split]
     found_at = cloud.place(
         token=token,
@@ -97,6 +97,15 @@ def _place(settings: Settings, last: Record) -> Place:
         locations=order,
     )
     return Place(found_at, moves=tried is not None and found_at != at)
+
+
+def _was_full(settings: Settings, token: str, tried: Recorded | None, location: str) -> bool:
+    return tried is not None and cloud.was_full(
+        token=token,
+        endpoint=settings.hcloud_endpoint,
+        address=str(tried.properties.get("id")),
+        location=location,
+    )
 
 
 def held(last: Record) -> guard.Held:

@@ -109,6 +109,12 @@ def lost(failure: Failure) -> bool:
     return made and (too_late or any(sign in said for sign in _UNANSWERED))
 
 
+def full(failure: Failure) -> bool:
+    """Whether a server found no room where it was to be made; pure."""
+    made = (failure.kind, failure.operation) == ("Server", "create")
+    return made and "(resource_unavailable)" in failure.errors[0]
+
+
 def left_over(failure: Failure, *, holds_data: bool) -> bool:
     """Whether an earlier `up` that was cut short may have left one the state does not know; pure.
 
@@ -246,6 +252,15 @@ async def _repair(settings: Settings, failure: Failure, inputs: Mapping[str, Any
     endpoint, seconds = settings.hcloud_endpoint, settings.cloud_deadline
     server = str(inputs.get("name"))
     try:
+        if full(failure):
+            # The next `up` tries another location for it.
+            await asyncio.to_thread(
+                cloud.mark_full,
+                token=token,
+                endpoint=endpoint,
+                addresses=addresses_of(inputs),
+                location=str(inputs.get("location")),
+            )
         if lost(failure) and len(failure.errors) <= LOST_SERVER_TRIES:
             deleted = await asyncio.to_thread(
                 cloud.delete_unfinished,

@@ -25,14 +25,16 @@ stacks.up(sys.argv[1], lambda line: print(line, flush=True))
 """
 
 
-def _processes_of(team: Team) -> list[str]:
-    """Command lines of processes that work on this team's state."""
+def processes_of(team: Team) -> dict[int, str]:
+    """Processes that work on this team's state: command lines by their ids."""
     mark = f"PULUMI_BACKEND_URL=file://{team.project.directory}/state".encode()
-    found = []
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if mark in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
+            names = (process / "environ").read_bytes().split(b"\0")
+            if any(each.startswith(mark) for each in names):
+                told = (process / "cmdline").read_text().replace("\0", " ")
+                found[int(process.name)] = told
         except OSError:
             continue  # it has ended, or is not ours to look at
     return found
@@ -64,7 +66,7 @@ def test_a_stopped_up_leaves_no_process_and_no_lock_and_can_be_destroyed(
         for line in process.stdout:
             said.append(line)
             if "hcloud:index:Server" in line and "creating" in line:
-                assert _processes_of(team)
+                assert processes_of(team)
                 process.send_signal(given)
                 break
         said += process.stdout.readlines()
@@ -73,7 +75,7 @@ def test_a_stopped_up_leaves_no_process_and_no_lock_and_can_be_destroyed(
         process.kill()
         if process.stdout:
             process.stdout.close()
-    assert _processes_of(team) == []
+    assert processes_of(team) == {}
     locks = project.directory / "state/.pulumi/locks"
     assert [lock for lock in locks.rglob("*") if lock.is_file()] == []
     team.stacks.destroy(STACK)

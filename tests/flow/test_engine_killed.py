@@ -1,16 +1,18 @@
 """An `up` that is killed at every step in turn: the next one goes on, and nothing is made twice."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from flow.engine import _members
 from flow.looking import look
 from tests.flow.team import Team
+from tests.flow.test_engine_interrupted import DRIVER, processes_of
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(900)]
 STACK = "staging"
@@ -21,35 +23,33 @@ STEP = re.compile(
 MOST = 40
 
 
-def _up_until_a_new_step(team: Team, seen: set[str]) -> str:
-    """An `up` that is killed at the first step that is not among `seen`; "" where it ended."""
+def up_until_a_new_step(team: Team, seen: set[str]) -> str:
+    """An `up` that is killed at the first step that is not among `seen`; "" where it ended well."""
+    project = team.project
     process = subprocess.Popen(
-        [
-            str(team.project.root / ".toolchain/bin/pulumi"),
-            *("--non-interactive", "up", "--yes", "--skip-preview", "--color", "never"),
-            *("--stack", STACK),
-        ],
-        cwd=team.project.folder,
-        env={**os.environ, **team.project.environment()},
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-c", DRIVER, STACK],
+        cwd=project.root,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
     )
+    assert process.stdin
+    given = [str(project.root), str(project.directory), project.credentials]
+    process.stdin.write(json.dumps(given) + "\n")
+    process.stdin.close()
     said: list[str] = []
     try:
         for line in process.stdout or ():
             said.append(line)
             found = STEP.match(line)
             if found and (step := " ".join(found.groups())) not in seen:
-                process.kill()
                 return step
         assert process.wait(60) == 0, "".join(said)
         return ""
     finally:
         # All of it at once, as a machine that loses its power.
-        for pid in _members(process.pid):
+        for pid in [process.pid, *processes_of(team)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait(30)
@@ -61,13 +61,9 @@ def test_an_up_that_is_killed_at_every_step_in_turn_converges_with_nothing_made_
     team: Team,
 ) -> None:
     team.publish("1.0.0", STACK)
-    locks = team.project.directory / "state/.pulumi/locks"
     seen: set[str] = set()
-    while len(seen) < MOST and (step := _up_until_a_new_step(team, seen)):
+    while len(seen) < MOST and (step := up_until_a_new_step(team, seen)):
         seen.add(step)
-        # Its holder is dead: what `flow` finds out by itself, plain Pulumi has to be told.
-        for lock in [each for each in locks.rglob("*") if each.is_file()]:
-            lock.unlink()
     kinds = {step.split()[0].rpartition(":")[2] for step in seen}
     assert kinds == {
         *("PrimaryIp", "Volume", "Firewall", "SshKey", "Server", "VolumeAttachment"),

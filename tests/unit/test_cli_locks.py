@@ -84,6 +84,17 @@ def test_a_process_of_this_machine_that_is_gone_is_dead() -> None:
     assert locks.is_dead(holder(dead_pid()))
 
 
+def test_one_that_has_ended_and_is_not_asked_for_is_dead() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    deadline = time.monotonic() + 10
+    while not locks._has_ended(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        assert locks.is_dead(holder(process.pid))
+    finally:
+        process.wait()
+
+
 def test_another_process_with_the_holders_number_is_not_the_holder() -> None:
     # The lock was taken long before the process of that number began.
     assert locks.is_dead(holder(os.getpid(), since=time.time() - 10 * 365 * 86400))

@@ -69,6 +69,21 @@ def test_what_something_uses_is_another_states(cloud: Cloud, made: dict[str, Any
     assert found(cloud) == {"ipv6": str(made["ipv6"].id)}
 
 
+def test_that_a_location_was_full_is_noted_and_still_of_this_stack(
+    cloud: Cloud, made: dict[str, Any]
+) -> None:
+    def full(location: str = "fsn1", address: object = made["ipv4"].id) -> bool:
+        return hetzner.was_full(**ask(cloud), address=str(address), location=location)
+
+    assert not full()
+    hetzner.mark_full(**ask(cloud), addresses=[str(made["ipv4"].id)], location="fsn1")
+    assert full()
+    assert not full("nbg1")
+    assert not full(address=made["ipv6"].id)
+    assert not full(address=99)
+    assert found(cloud, kinds={"ipv4"}) == {"ipv4": str(made["ipv4"].id)}
+
+
 def delete(cloud: Cloud, kind: str, name: str, **other: Any) -> bool:
     inputs = {"name": name, "labels": {**LABELS, "expires": "2"}, **other}
     return hetzner.delete_left_over(**ask(cloud), kind=kind, wanted=inputs)

@@ -67,6 +67,7 @@ def sold(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(cloud, "orphan", lambda **_: None)
     monkeypatch.setattr(cloud, "attached_to", lambda **_: None)
     monkeypatch.setattr(cloud, "lasting", lambda **_: {})
+    monkeypatch.setattr(cloud, "was_full", lambda **_: False)
     return locations
 
 
@@ -229,10 +230,13 @@ def test_data_without_a_server_says_where_the_next_one_goes(
 
 
 def test_after_a_first_up_found_no_room_the_next_location_is_tried(
-    engine: Engine, application: Path, sold: set[str]
+    engine: Engine, application: Path, sold: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sold
     last = Record((resource("PrimaryIp", location="fsn1"), resource("Volume", location="fsn1")))
+    # One that was killed is gone on with where it was.
+    assert plan.place(wanted(application), last) == plan.Place("fsn1")
+    monkeypatch.setattr(cloud, "was_full", lambda **given: given["location"] == "fsn1")
     found = plan.place(wanted(application), last)
     assert found == plan.Place("nbg1", moves=True)
     assert plan.check(wanted(application), last, found) == []

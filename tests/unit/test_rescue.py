@@ -122,6 +122,13 @@ def test_what_is_not_worth_keeping_is_made_anew_where_its_name_is_taken(
     assert rescue.left_over(failure, holds_data=False) is of_a_demo
 
 
+def test_only_a_server_that_was_to_be_made_finds_a_location_full() -> None:
+    said = "no room (resource_unavailable)"
+    assert rescue.full(failed(said, "Server"))
+    assert not rescue.full(failed(said, "Server", "update"))
+    assert not rescue.full(failed(said, "Volume"))
+
+
 LABELS = {"stack": "staging", "expires": "1"}
 RECORDS = {"zone": "example.com", "name": "staging", "type": "A", "labels": LABELS}
 
