@@ -6,6 +6,7 @@ import re
 import secrets
 import signal
 import ssl
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pyrage
 import pytest
 
 from components import naming
-from flow import reaping
+from flow import reaping, state
 from flow.backups import records
 from flow.backups.bucket import Bucket, Place
 from flow.labelled import Cloud
@@ -237,6 +238,12 @@ def ask(team: Team, stack: str, method: str, path: str, **more: Any) -> Any:
 def test_two_deploys_at_once_do_not_meet_and_a_stopped_one_leaves_no_lock(
     flow: Flow, stack: str
 ) -> None:
+    # The first is still at work when the second comes: its deploy waits on the server.
+    (server,) = state.parse(flow.team.stacks.state(stack)).find("Server")
+    waits = ["flock", "/var/lib/deployment-flow/lock", "sleep", "20"]
+    subprocess.run(
+        ["docker", "exec", "--detach", f"flow-server-{server['id']}", *waits], check=True
+    )
     first = flow.start("deploy", stack, "--version", "1.0.0")
     try:
         deadline = time.monotonic() + 60
