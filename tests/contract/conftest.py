@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -144,11 +146,20 @@ def objects_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def object_store_here(objects_folder: Path) -> Iterator[ObjectStore]:
     """A gateway that runs, on a port of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    made = ObjectStore(PROJECT, objects_folder, Authority(objects_folder / "ca"), port)
+    made = ObjectStore(PROJECT, objects_folder, Authority(objects_folder / "ca"), _free_port())
     made.start(KEYS)
     made.wait()
     yield made
     made.stop()
+
+
+def _free_port() -> int:
+    """A port that stays free while nobody listens: the kernel gives none below 32768 away.
+
+    The gateway is stopped and started again, and somebody's connection may not take its port then.
+    """
+    for port in random.sample(range(21000, 29000), 100):
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port of a hundred is free")

@@ -97,8 +97,9 @@ def arrived(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     seen: dict[str, Any] = {}
 
     def restore(
-        stack: str, _: State, parts: Sequence[Mapping[str, Any]], write: Any, __: Any
+        stack: str, _: State, parts: Sequence[Mapping[str, Any]], write: Any, __: Any, **more: bool
     ) -> dict[str, Any]:
+        assert more == {"scrubbed": False}
         pipe = io.BytesIO()
         write(pipe)
         seen.update(stack=stack, parts=parts, content=pipe.getvalue())
@@ -224,7 +225,7 @@ def test_a_restore_that_fails_names_the_way_back(
 ) -> None:
     made = create(store)
 
-    def fail(*_: Any) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
         raise FlowError("service db did not take its data back", "look at it")
 
     monkeypatch.setattr(server, "restore", fail)
