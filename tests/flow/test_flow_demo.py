@@ -201,7 +201,7 @@ def as_stagings(flow: Flow, backup: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     """Put a demo's backup where staging's are: no staging runs here."""
     for name in ("BUCKET", "ENDPOINT", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
         monkeypatch.setenv(f"BACKUP_{name}", flow.environment[f"BACKUP_{name}"])
-    monkeypatch.setenv("AWS_CA_BUNDLE", flow.environment["AWS_CA_BUNDLE"])
+    monkeypatch.setenv("SSL_CERT_FILE", flow.environment["SSL_CERT_FILE"])
     own = flow.team.project
     bucket = Bucket(Place.of_backups())
     name = Project(own.root, own.folder, own.environment()).name
