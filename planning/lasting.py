@@ -11,6 +11,20 @@ from settings_model import Settings
 _KINDS: Final = ("PrimaryIp", "Volume")
 
 
+def marks(settings: Settings, *, expires: int | None) -> dict[str, str]:
+    """Labels of all that a stack makes at Hetzner; what it lost is known by the same ones.
+
+    expires  a demo's end in seconds since 1970
+    """
+    return labels.labels(
+        project=settings.project,
+        stack=settings.stack,
+        stage=settings.stage,
+        branch=settings.branch,
+        expires=expires,
+    )
+
+
 def lost(settings: Settings, last: Record, location: str) -> Mapping[str, str]:
     """Ids of addresses and volume (ipv4, ipv6, volume) that are this stage's and in no state.
 
@@ -26,13 +40,7 @@ def lost(settings: Settings, last: Record, location: str) -> Mapping[str, str]:
         token=settings.hcloud_token.get_secret_value() if settings.hcloud_token else "",
         endpoint=settings.hcloud_endpoint,
         name=naming.resource_name(settings.project, settings.stack),
-        labels=labels.labels(
-            project=settings.project,
-            stack=settings.stack,
-            stage=settings.stage,
-            branch=settings.branch,
-            expires=None,
-        ),
+        labels=marks(settings, expires=None),
         location=location,
         kinds=wanted,
     )

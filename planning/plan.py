@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pulumi
 
-from components import bundle, guard, labels, naming
+from components import bundle, guard, naming
 from components.environment import ApplicationArgs, EnvironmentArgs, PublicArgs, render
 from components.server import ServerArgs
 from planning import cloud, github, lasting, login, staying
@@ -273,13 +273,7 @@ def _server(
     protects_data = settings.protected and not where.moves and not lost & {"volume", "address"}
     return ServerArgs(
         resource_name=naming.resource_name(settings.project, settings.stack),
-        labels=labels.labels(
-            project=settings.project,
-            stack=settings.stack,
-            stage=settings.stage,
-            branch=settings.branch,
-            expires=expires,
-        ),
+        labels=lasting.marks(settings, expires=expires),
         server_type=settings.server_type,
         image=settings.image,
         location=where.location,
