@@ -17,6 +17,8 @@ import pytest
 
 from components import naming
 from flow import reaping, state
+from flow.backups import records
+from flow.backups.bucket import Bucket, Place
 from flow.labelled import Cloud
 from flow.looking import look
 from flow.project import Project
@@ -160,6 +162,58 @@ def test_a_backup_brings_back_what_it_was_made_of_and_a_drill_proves_it(
     assert team.listed(f"stack={drilled['server']}") == {}
     # What was drilled on was another server: here nothing has changed.
     assert task(team, stack, 1) == "validated"
+
+
+def test_a_demo_starts_from_a_stages_data_scrubbed_or_not_at_all(
+    flow: Flow, team: Team, stack: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = next(b for b in flow.json("backup", "list", stack) if b["why"] == "asked")
+    as_stagings(flow, made, monkeypatch)
+    text = (team.project.root / "example/compose.yaml").read_text()
+    scrubbed = "SELECT 'scrubbed', count(*) FROM tasks WHERE changed_at < '2001-01-01'"
+
+    def up(folder: str, compose: str, source: str = "staging") -> tuple[int, str, str]:
+        (flow.folder / folder).mkdir()
+        (flow.folder / folder / "compose.yaml").write_text(compose)
+        # With a version: without one the running release stays, and its Compose file with it.
+        new = ("--version", "1.1.0", "--application", str(flow.folder / folder))
+        return flow.run("demo", "up", BRANCH, *new, "--data", source, "--yes", "--json")
+
+    code, _, err = up("unsaid", text.replace("deployment-flow.scrub:", "x.scrub:"))
+    assert (code, "deployment-flow.scrub" in err, "Nothing was changed" in err) == (1, True, True)
+    code, _, err = up("prod", text, "prod")
+    assert (code, "production's data never goes to a demo" in err) == (2, True)
+    assert task(team, stack, 1) == "validated"
+
+    code, out, err = up("told", text.replace('ORDER BY 1"', f'ORDER BY 1" --command="{scrubbed}"'))
+    assert code == 0, err
+    data = json.loads(out)["data"]
+    assert data["rows"]["db"] == {**made["rows"]["db"], "scrubbed": 24}
+    assert data["safety"] is not None
+    assert task(team, stack, 1) == "mapped"
+
+    code, _, err = up("broken", text.replace("--single-transaction", "--no-such-option"))
+    assert (code, "the data was emptied" in err) == (1, True), err
+    assert "the application serves again, without data" in err
+    assert task(team, stack, 1) == "open"
+
+
+def as_stagings(flow: Flow, backup: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a demo's backup where staging's are: no staging runs here."""
+    for name in ("BUCKET", "ENDPOINT", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"BACKUP_{name}", flow.environment[f"BACKUP_{name}"])
+    monkeypatch.setenv("SSL_CERT_FILE", flow.environment["SSL_CERT_FILE"])
+    own = flow.team.project
+    bucket = Bucket(Place.of_backups())
+    name = Project(own.root, own.folder, own.environment()).name
+    above = records.folder(name, backup["environment"], backup["id"])
+    for key in bucket.listed(above):
+        content = bucket.get(key)
+        if key.endswith(records.FILE):
+            record = json.loads(content) | {"environment": "staging", "stage": "staging"}
+            content = json.dumps(record).encode()
+        file = key.removeprefix(above)
+        bucket.put(records.folder(name, "staging", backup["id"]) + file, content)
 
 
 def set_task(team: Team, stack: str, number: int, status: str) -> None:
