@@ -34,8 +34,8 @@ rehearsal: setup ## The whole flow once, in the sandbox; KEEP=1 leaves it runnin
 	@$(BIN)/flow rehearse $(if $(KEEP),--keep)
 
 .PHONY: test
-test: setup ## Every test: units, sandbox, the real engine (starts the sandbox)
-	@$(BIN)/pytest $(PYTEST_ARGS)
+test: setup ## Every test: those of the sandbox one by one, the others beside them
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: setup ## The tests that need neither Docker nor the engine: two minutes

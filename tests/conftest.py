@@ -43,7 +43,13 @@ def violations(log: Path) -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the sandbox is marked so: `-m "not sandbox"` needs neither root nor Docker."""
+    """Whatever uses the sandbox is marked so: `-m "not sandbox"` needs neither root nor Docker.
+
+    Those run one after the other, in one process: there is one sandbox a machine. `make test` runs
+    the others beside them.
+    """
     for item in items:
         if "sandbox" in getattr(item, "fixturenames", ()):
             item.add_marker("sandbox")
+        if item.get_closest_marker("sandbox"):
+            item.add_marker(pytest.mark.xdist_group("sandbox"))
