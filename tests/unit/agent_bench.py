@@ -37,6 +37,8 @@ class FakeCommands(Commands):
     killed: list[str] = field(default_factory=list)
     """Names of containers that memory was the end of while a release came up."""
     ran: list[str] = field(default_factory=list)
+    caddy_said: list[str] = field(default_factory=list)
+    """Lines of the web server's journal."""
     stdin: list[str] = field(default_factory=list)
     environments: list[Mapping[str, str]] = field(default_factory=list)
 
@@ -74,6 +76,8 @@ class FakeCommands(Commands):
             return Ended(0, tuple(self.dump_labels.get(arguments[-1], ["<no value>"])))
         if "hash-password" in line:
             return Ended(0, ("$2a$14$hash",))
+        if "--unit=caddy" in line:
+            return Ended(0, tuple(self.caddy_said))
         return Ended(0, ())
 
     def save(

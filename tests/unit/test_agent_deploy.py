@@ -172,6 +172,22 @@ def test_a_certificate_that_is_late_stops_nothing(bench: Bench) -> None:
     assert any("no certificate yet" in line for line in bench.said)
 
 
+def test_the_last_answer_of_the_certificate_authority_is_told(bench: Bench) -> None:
+    bench.probe.has_certificate = False
+    ours, others = {"identifier": "app.example.org"}, {"identifier": "old.example.org"}
+    bench.commands.caddy_said = [
+        json.dumps({**ours, "error": "HTTP 400 an earlier one"}),
+        json.dumps({**ours, "error": "HTTP 429 rateLimited -\n too many"}),
+        json.dumps({**others, "error": "HTTP 500"}),
+        json.dumps({**ours, "msg": "obtaining"}),
+        "[1, 2]",
+        "no JSON",
+    ]
+    bench.deploy(request())
+    (warning,) = [line for line in bench.said if "no certificate yet" in line]
+    assert "The last answer: HTTP 429 rateLimited - too many. Does the DNS record" in warning
+
+
 def test_an_image_that_cannot_be_had_changes_nothing(bench: Bench) -> None:
     bench.deploy(request(1))
     bench.commands.ran.clear()

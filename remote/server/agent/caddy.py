@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
-from .commands import Commands
+from .commands import DATA_LIMIT, Commands
 from .errors import DeployError
 from .releases import Release
 from .slots import SLOTS
@@ -54,6 +55,25 @@ class Caddy:
                 f"caddy refuses the configuration: {ended.last()[:400]}",
                 "correct the labels deployment-flow.path and .health, or the host name",
             )
+
+    def refusal(self, hostname: str) -> str:
+        """Why the last try for a name's certificate failed, as Caddy tells it; empty: unknown."""
+        told = self._commands.run(
+            ["journalctl", "--unit=caddy", "--output=cat", "--no-pager", "--since=-15min",
+             "--lines=1000"],
+            seconds=20,
+            line_limit=DATA_LIMIT,
+        )  # fmt: skip
+        for line in reversed(told.lines):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if not isinstance(entry, dict) or entry.get("identifier") != hostname:
+                continue
+            if error := " ".join(str(entry.get("error") or "").split()):
+                return error[:300]
+        return ""
 
     def is_serving(self, release: Release) -> bool:
         """Whether the release's configuration is in place and its slot has the traffic."""

@@ -142,9 +142,12 @@ class Switch:
         manifest = release.manifest
         tls = self.tls(release, CERTIFICATE_SECONDS)
         if tls == "pending":
+            why = self._caddy.refusal(manifest["hostname"])
             self._say(
-                "warning: no certificate yet; Caddy goes on asking for one. Does the DNS record "
-                f"of {manifest['hostname']} point here, and are ports 80 and 443 open?"
+                "warning: no certificate yet; Caddy goes on asking for one. "
+                + (f"The last answer: {why}. " if why else "")
+                + f"Does the DNS record of {manifest['hostname']} point here, and are ports 80 and "
+                "443 open?"
             )
             return tls
         until = self._clock() + manifest["health_seconds"]

@@ -310,3 +310,21 @@ def fault(sandbox: Sandbox) -> Iterator[Callable[[dict[str, Any]], Callable[[], 
 def canaries_in(text: str) -> list[str]:
     """Which secrets of these tests a text shows."""
     return [each for each in (SECRET, PASSWORD) if each in text]
+
+
+def serves(host: Host, made: dict[str, Any], version: str) -> bool:
+    """Whether a bundle's page says this version."""
+    return host.get(made).text.startswith(f"version {version} ")
+
+
+def await_version(host: Host, made: dict[str, Any], version: str) -> None:
+    """Until a bundle's page says this version."""
+    give_up = time.monotonic() + 100
+    while True:
+        try:
+            if serves(host, made, version):
+                return
+        except (OSError, ValueError, httpx.HTTPError):
+            pass
+        assert time.monotonic() < give_up, f"{version} does not answer"
+        time.sleep(1)

@@ -12,14 +12,15 @@ import pytest
 
 from flow.load import Load
 from remote.errors import HandOverError
-from sandbox.lifecycle import Sandbox
 from tests.sandbox.deploys.conftest import (
     PASSWORD,
     SECRET,
     Applications,
     Host,
     MakeHost,
+    await_version,
     canaries_in,
+    serves,
 )
 
 Fault = Callable[[dict[str, Any]], Callable[[], None]]
@@ -43,10 +44,6 @@ def first_version(host: Host, applications: Applications) -> dict[str, Any]:
     made = applications.bundle("1.0.0")
     assert host.deploy(made)["version"] == "1.0.0"
     return made
-
-
-def serves(host: Host, made: dict[str, Any], version: str) -> bool:
-    return host.get(made).text.startswith(f"version {version} ")
 
 
 def test_it_answers_over_https_and_plain_http_is_sent_there(
@@ -290,18 +287,6 @@ def test_a_server_that_lost_its_images_pulls_them_with_a_credential_of_its_own(
     await_version(host, first_version, "1.0.0")
 
 
-def await_version(host: Host, made: dict[str, Any], version: str) -> None:
-    give_up = time.monotonic() + 100
-    while True:
-        try:
-            if serves(host, made, version):
-                return
-        except (OSError, ValueError, httpx.HTTPError):
-            pass
-        assert time.monotonic() < give_up, f"{version} does not answer"
-        time.sleep(1)
-
-
 def test_a_deploy_that_a_reboot_interrupts_is_begun_anew(
     host: Host, applications: Applications, first_version: dict[str, Any]
 ) -> None:
@@ -331,48 +316,6 @@ def test_a_demo_is_behind_a_password_and_in_no_index(
     assert opened.text.startswith("version 1.0.0")
     assert host.get(made, "/healthz").status_code == 200
     assert host.deploy(made)["changed"] is False
-
-
-def test_without_dns_a_release_serves_and_its_certificate_comes_by_itself_once_it_is_there(
-    host: Host, applications: Applications, sandbox: Sandbox
-) -> None:
-    log = sandbox.directory / "logs/pebble.log"
-    before = log.stat().st_size
-
-    def orders() -> int:
-        with log.open() as file:
-            file.seek(before)
-            return file.read().count("Added order")
-
-    # Nobody knows this name. How long a deploy waits for a first certificate is not what is tested.
-    made = applications.bundle("1.8.0", hostname="later")
-    library = "/usr/local/lib/deployment-flow/agent/switching.py"
-    host.run(f"sed -i.kept 's/^CERTIFICATE_SECONDS = .*/CERTIFICATE_SECONDS = 5/' {library}")
-    try:
-        answer = host.deploy(made)
-    finally:
-        host.run(f"mv {library}.kept {library}")
-    begun = time.monotonic()
-    assert (answer["version"], answer["changed"], answer["tls"]) == ("1.8.0", True, "pending")
-    (warning,) = [line for line in host.said if "no certificate yet" in line]
-    assert f"DNS record of {made['hostname']} point here" in warning
-    assert canaries_in("\n".join(host.said)) == []
-    told = json.loads(host.ssh("status", user="flow", key=host.deploy_key).stdout)["result"]
-    assert told["release"]["version"] == "1.8.0"
-    assert all(each["State"] == "running" for each in told["containers"])
-    again = host.deploy(made)
-    assert (again["changed"], again["tls"]) == (False, "pending")
-    asked = orders()
-    assert asked > 0, "it was never tried"
-    with pytest.raises(httpx.ConnectError):
-        host.get(made)
-    applications.point("later", host.address)
-    await_version(host, made, "1.8.0")
-    assert time.monotonic() - begun > 20, "it came before it was tried again"
-    # Two kinds of challenge at the first try and the one that succeeds: not one a second.
-    assert orders() <= 6
-    again = host.deploy(made)
-    assert (again["changed"], again["tls"]) == (False, "issued")
 
 
 def test_an_application_reaches_neither_metadata_nor_docker_nor_is_its_database_reached(
