@@ -32,7 +32,7 @@ def ssh(address: str, key: Path, known_hosts: Path) -> list[str]:
     ]
 
 
-def script(images: dict[str, str], prefix: str) -> str:
+def script(version: str, images: dict[str, str], prefix: str) -> str:
     """What is typed on the server: the running release's file with the new images, then up.
 
     images  {"api": "sha256:…"}: digests of the new version
@@ -45,7 +45,8 @@ def script(images: dict[str, str], prefix: str) -> str:
 mkdir -p {HERE}
 cd "$(readlink -f /var/lib/deployment-flow/current)"
 sed {edits} compose.yaml > {HERE}/compose.yaml
-jq -r 'to_entries[] | "\\(.key)=\\(.value)"' ../environment.json > {HERE}/.env
+jq -r --arg new {shlex.quote(version)} '.VERSION = $new | to_entries[] | "\\(.key)=\\(.value)"' \
+    ../environment.json > {HERE}/.env
 export DOCKER_CONFIG=/var/lib/deployment-flow/docker
 cd {HERE}
 docker compose --project-name app pull --quiet

@@ -72,7 +72,7 @@ class Bench:
                 version, _ = self._publish()
                 self._up("redeploy", version)
                 by_then, images = self._publish()
-                typed = by_hand.script(images, self.project.images)
+                typed = by_hand.script(by_then, images, self.project.images)
                 self._measure("Compose by hand", login, by_then, given=typed)
             self._under_load(version)
             self._measure("rebuild", ["flow", "rebuild", STACK, "--yes"])

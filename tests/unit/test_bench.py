@@ -39,10 +39,10 @@ def test_by_hand_the_new_images_are_put_into_the_running_file(
     (current / "compose.yaml").write_text(COMPOSE)
     (current / "environment.json").write_text(json.dumps({"VERSION": "1.0"}))
     monkeypatch.setattr(by_hand, "HERE", str(here))
-    typed = by_hand.script({"api": "sha256:aabb"}, "registry.example.org/app")
+    typed = by_hand.script("1.1", {"api": "sha256:aabb"}, "registry.example.org/app")
     local = typed.replace("/var/lib/deployment-flow/current", str(current))
     # Here there is neither jq for certain nor an application to start.
-    without = local.replace("jq -r", "true #").replace("docker compose", "true docker compose")
+    without = local.replace("jq -r", "true").replace("docker compose", "true docker compose")
     subprocess.run(["sh", "-eu"], input=without, text=True, check=True, timeout=10)
     written = (here / "compose.yaml").read_text()
     assert "api@sha256:aabb}" in written
