@@ -45,20 +45,20 @@ class Place:
     """What endpoint and keys are called where somebody can correct them."""
 
     @classmethod
-    def of_backups(cls) -> Self:
+    def of_backups(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """The environment's. Raises FlowError naming every variable that is missing."""
         names = (BUCKET, ACCESS_KEY, SECRET_KEY)
-        missing = [name for name in names if not os.environ.get(name)]
+        missing = [name for name in names if not environment.get(name)]
         if missing:
             raise FlowError(
                 f"no bucket for backups: {', '.join(missing)} not set",
                 f"set {', '.join(names)}, and {ENDPOINT} and {REGION} where they are not AWS's "
                 "(docs/backups.md)",
             )
-        region = os.environ.get(REGION) or "us-east-1"
-        endpoint = os.environ.get(ENDPOINT) or f"https://s3.{region}.amazonaws.com"
-        key, secret = os.environ[ACCESS_KEY], os.environ[SECRET_KEY]
-        return cls(os.environ[BUCKET], endpoint, region, key, secret)
+        region = environment.get(REGION) or "us-east-1"
+        endpoint = environment.get(ENDPOINT) or f"https://s3.{region}.amazonaws.com"
+        key, secret = environment[ACCESS_KEY], environment[SECRET_KEY]
+        return cls(environment[BUCKET], endpoint, region, key, secret)
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.endpoint)

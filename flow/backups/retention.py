@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flow.backups.records import SAFETY, Backup
@@ -25,9 +25,9 @@ class Policy:
     monthly: int = 12
 
 
-def policy() -> Policy:
+def policy(environment: Mapping[str, str] = os.environ) -> Policy:
     """BACKUP_KEEP's, as "7,5,12"; else these. Raises FlowError for what is none."""
-    given = os.environ.get(VARIABLE) or ""
+    given = environment.get(VARIABLE) or ""
     if not given:
         return Policy()
     found = re.fullmatch(r"(\d{1,4}),(\d{1,4}),(\d{1,4})", given.replace(" ", ""))
