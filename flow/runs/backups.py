@@ -6,6 +6,7 @@ import datetime
 import os
 from collections.abc import Mapping
 
+from components import naming
 from flow import deploying, project, state, terminal
 from flow.backups import bucket, drilling, keeping, records, retention, ticket
 from flow.runs import jobs
@@ -18,16 +19,22 @@ def backup(run: Run, stack: str, today: datetime.date) -> None:
     """Save the data of a stage; on a month's first day have a drill prove that it is good.
 
     A team without a bucket has no backups, and is told so. Production's has a ticket in place of
-    the state, which reaches no further; its drill is a person's. Raises FlowError.
+    the state, which reaches no further, and without one there is none; its drill is a person's.
+    Raises FlowError.
     """
     heading = f"### Backup of {stack}"
     if not os.environ.get(bucket.BUCKET):
         run.tell(f"{heading}\n\nThere is none: {bucket.BUCKET} is not set (docs/backups.md).")
         terminal.say(f"no backup of {stack}: {bucket.BUCKET} is not set")
         return
+    given = os.environ.get(ticket.VARIABLE)
+    if not given and naming.stage_of_stack(stack) == "prod":
+        # Its environment is made before there is a production that a ticket could be of.
+        run.tell(f"{heading}\n\nThere is none: {ticket.VARIABLE} is not set (docs/backups.md).")
+        terminal.say(f"no backup of {stack}: {ticket.VARIABLE} is not set")
+        return
     team, kept = project.find(), retention.policy()
     store = keeping.Store(bucket.Bucket(bucket.Place.of_backups()), team.name)
-    given = os.environ.get(ticket.VARIABLE)
     try:
         found = ticket.read(given, stack) if given else state.parse(team.stacks.state(stack))
     except NoStackError:

@@ -290,6 +290,14 @@ def test_without_a_bucket_the_night_says_so_and_goes_on(
     assert "BACKUP_BUCKET is not set" in (tmp_path / "page").read_text()
 
 
+def test_production_without_a_ticket_yet_is_told_and_fails_no_night(
+    store: FakeStore, night: tuple[Run, list[str]], tmp_path: Path
+) -> None:
+    job.backup(night[0], "prod", datetime.date(2031, 6, 2))
+    assert store.made == []
+    assert "BACKUP_TICKET is not set" in (tmp_path / "page").read_text()
+
+
 def test_with_a_ticket_neither_a_state_is_read_nor_a_server_made(
     store: FakeStore, night: tuple[Run, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
