@@ -26,6 +26,8 @@ GROUPS: dict[str, str] = {
     "flow-prod": backends.PROD,
     "flow-demo": backends.DEMO,
 }
+# What saves production at night: of no group, as it holds neither a token nor a state.
+BACKUP = "flow-backup"
 # Whoever may push a demo's branch reads what is in it: an administrator's token would let them
 # change whom production asks.
 WITHOUT_TOKEN = frozenset({"flow-demo"})
@@ -48,12 +50,27 @@ class Contents:
 
 def admitted(name: str, default_branch: str) -> tuple[tuple[str, str], ...]:
     """Whose runs may have what is in an environment: (pattern, branch or tag)."""
+    if name == BACKUP:
+        return ((DEVELOPMENT, "branch"),)
     if GROUPS[name] == backends.PROD:
         return ((RELEASES, "tag"),)
     if GROUPS[name] == backends.DEMO:
         # A branch's deletion and the nightly run are runs of the default branch.
         return ((default_branch, "branch"), (f"{naming.DEMO_BRANCH}**", "branch"))
     return ((DEVELOPMENT, "branch"), (naming.STAGE_BRANCHES["staging"], "branch"))
+
+
+def reviewers(environment: Mapping[str, Any]) -> list[str]:
+    """Who agrees before a job in it runs: logins, and slugs of teams.
+
+    environment  as GitHub answers for it
+    """
+    return [
+        str(each["reviewer"].get("login") or each["reviewer"].get("slug"))
+        for rule in environment.get("protection_rules") or []
+        if rule["type"] == "required_reviewers"
+        for each in rule["reviewers"]
+    ]
 
 
 def ensure(repository: Repository, name: str, contents: Contents) -> Environment:

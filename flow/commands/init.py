@@ -86,8 +86,9 @@ def init_command(
     Asks what is not given. Secrets come from the environment or are typed without echo:
     HCLOUD_TOKEN_PROD, HCLOUD_TOKEN_NONPROD, HCLOUD_TOKEN_DEMO, GITHUB_TOKEN, FLOW_GITHUB_TOKEN,
     REGISTRY_USERNAME, REGISTRY_PASSWORD, PULUMI_CONFIG_PASSPHRASE_PROD, …_NONPROD, …_DEMO, and
-    with the same endings AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for buckets. Every token is
-    checked before anything is made. Safe to repeat: what is there stays.
+    with the same endings AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for buckets. Nightly backups
+    are set up where BACKUP_BUCKET and its key are given; production's with FLOW_DUMP_RECIPIENT.
+    Every token is checked before anything is made. Safe to repeat: what is there stays.
     """
     here = project.find()
     checkout = Checkout(here.folder)

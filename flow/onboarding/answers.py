@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flow.errors import FlowError
-from flow.onboarding import states
+from flow.onboarding import backups, states
+from flow.onboarding.backups import Backups
 from flow.onboarding.states import Ask, State
 
 # One question: its name, the variable that answers it, what it asks, whether it may stay empty.
@@ -45,6 +46,8 @@ class Answers:
     secrets: Mapping[str, str] = field(repr=False)
     """By the names of the questions."""
     one_state: bool = False
+    backups: Backups | None = field(default=None, repr=False)
+    """None: nothing was said of any."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def collect(
         user = answer(user, "User servers pull images as", "REGISTRY_USERNAME")
     said = states.Known(given.states, environment, encrypted, given.one_state)
     places = states.collect(said, ask, lacking)
+    of_backups = backups.collect(environment, ask, lacking)
     if lacking:
         raise FlowError(
             f"not given: {', '.join(lacking)}",
@@ -130,6 +134,9 @@ def collect(
         )
     _check(repository, deployment, domain)
     states.check(places, one=given.one_state)
+    saved = backups.parse(of_backups)
+    if saved is not None and not given.one_state:
+        backups.check_key(saved, places)
     return Answers(
         repository=repository,
         deployment=deployment,
@@ -142,6 +149,7 @@ def collect(
         registry_user=user if found["registry"] else "",
         secrets=found,
         one_state=given.one_state,
+        backups=saved,
     )
 
 

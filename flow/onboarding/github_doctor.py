@@ -7,14 +7,13 @@ import functools
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from github import GithubException
 
 from components import naming
 from flow import caller, run_environments
 from flow.errors import FlowError
-from flow.onboarding import release_tags
+from flow.onboarding import nightly, release_tags
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.onboarding.hub import Hub
 from flow.promotion import steps, team
@@ -70,6 +69,8 @@ def looks(
             for each in run_environments.GROUPS
         ),
         ("GitHub: states", asked(states)),
+        ("GitHub: backups of staging", asked(nightly.of_staging)),
+        ("GitHub: backups of prod", asked(nightly.of_prod)),
         ("GitHub: tags", asked(tags)),
         ("GitHub: runs", asked(runs)),
         ("GitHub: what came back", asked(lambda _: below(repository, environment))),
@@ -206,7 +207,7 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
     if extra := sorted(set(policies) - set(expected)):
         seen = f"admits {', '.join(extra)}, too: runs of these reach its secrets"
         checks.append(warning(title, seen, "take it out: Settings → Environments"))
-    if name == "flow-prod" and not reviewers(found):
+    if name == "flow-prod" and not run_environments.reviewers(found):
         seen = "has no reviewers: a release goes to production unasked"
         checks.append(missing(title, seen, f"{_INIT} --reviewer LOGIN"))
     held = f"{len(secrets)} secrets, {len(variables)} variables, admits {', '.join(policies)}"
@@ -227,16 +228,6 @@ def states(hub: Hub) -> list[Check]:
         seen = f"{told}: a run in one opens what the others' stacks hold"
         return [warning(title, seen, "a place for each (docs/real-accounts.md), then flow init")]
     return [ok(title, "each environment has its own")] if groups_at else []
-
-
-def reviewers(environment: Mapping[str, Any]) -> list[str]:
-    """Who agrees before a job in it runs: logins, and slugs of teams."""
-    return [
-        str(each["reviewer"].get("login") or each["reviewer"].get("slug"))
-        for rule in environment.get("protection_rules") or []
-        if rule["type"] == "required_reviewers"
-        for each in rule["reviewers"]
-    ]
 
 
 def tags(hub: Hub) -> list[Check]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from flow import backends, run_environments
 from flow.errors import FlowError
-from flow.onboarding import application, files, planning
+from flow.onboarding import application, backups, files, nightly, planning
 from flow.onboarding.answers import Answers, Given
 from flow.onboarding.checkout import Checkout
 from flow.onboarding.hub import Hub
@@ -94,6 +94,8 @@ def plan(
         notes.append("a run at GitHub does not reach a state in a folder: give a bucket as --state")
     with Hub(told.repository, token, api) as hub, Hub(told.deployment, token, api) as deployment:
         access = planning.check(told, endpoint, hub, deployment)
+        if told.backups is not None:
+            backups.check_private(told.backups, project.name)
         project = with_state(project, told)
         steps, changes = planning.settings_steps(project, planning.settings(told, access))
         stack_steps, moved = planning.stack_steps(project, told)
@@ -124,11 +126,18 @@ def plan(
         for name, where in run_environments.GROUPS.items():
             wanted = planning.contents(told, access, name, names.get("HCLOUD_ENDPOINT", ""))
             wanted = replace(wanted, default_branch=kept or wanted.default_branch)
+            if name == nightly.STAGING and told.backups is not None:
+                wanted = nightly.added(wanted, told.backups)
             again = frozenset(wanted.secrets) if wishes.renew else frozenset()
             step = planning.environment_step(
                 hub, repository, name, wanted, again | (_WITH_TOKEN if where in moved else again)
             )
             steps += [step] if step else []
+        nightly_steps, told_of_backups = nightly.steps(
+            hub, repository, told.backups, renew=wishes.renew, kept=kept
+        )
+        steps += nightly_steps
+        notes += told_of_backups
         if not told.reviewers and not _has_reviewers(hub):
             notes.append("nobody has to agree to a release: give --reviewer LOGIN")
 

@@ -13,17 +13,25 @@ from github.Repository import Repository
 
 from components import naming
 from flow import backends, run_environments
+from flow.backups import bucket
 from flow.errors import FlowError
 from flow.onboarding import answers, files, hetzner
 from flow.onboarding.answers import Answers
-from flow.onboarding.github_doctor import reviewers
 from flow.onboarding.hub import STACKS, Hub
 from flow.project import Project
 from flow.run_environments import Contents
 
 STAGES = tuple(naming.STAGE_BRANCHES)
 PROJECT_OF = {"dev": "nonprod", "staging": "nonprod", "prod": "prod"}
-_OPENING = frozenset({"PULUMI_CONFIG_PASSPHRASE", "STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"})
+_BACKUP_KEY = frozenset({bucket.ACCESS_KEY, bucket.SECRET_KEY})
+# The variable that names a place, and the secrets that open it.
+_OPENING: Mapping[str, frozenset[str]] = {
+    backends.URL: frozenset(
+        {"PULUMI_CONFIG_PASSPHRASE", "STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"}
+    ),
+    bucket.BUCKET: _BACKUP_KEY,
+    bucket.ENDPOINT: _BACKUP_KEY,
+}
 _HOSTS = {"dev": "dev", "staging": "staging", "prod": "app"}
 
 
@@ -246,10 +254,11 @@ def environment_step(
     variables = hub.names(f"{path}/variables", "variables") if found else {}
     policies = hub.names(f"{path}/deployment-branch-policies", "branch_policies") if found else {}
     told: list[str] = []
-    place = variables.get(backends.URL)
-    if place is not None and place["value"] != wanted.variables[backends.URL]:
-        # What opened the old place does not open the new one.
-        renew |= _OPENING
+    for variable, opening in _OPENING.items():
+        place, now = variables.get(variable), wanted.variables.get(variable)
+        if place is not None and now and place["value"] != now:
+            # What opened the old place does not open the new one.
+            renew |= opening
     setting = {
         key: value
         for key, value in wanted.secrets.items()
@@ -286,7 +295,7 @@ def environment_step(
 
 
 def _asked(environment: Mapping[str, Any]) -> tuple[set[int], set[int]]:
-    if not reviewers(environment):
+    if not run_environments.reviewers(environment):
         return set(), set()
     users: set[int] = set()
     teams: set[int] = set()

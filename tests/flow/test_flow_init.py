@@ -343,11 +343,11 @@ def _check_github(application: Application) -> None:
     assert set(found) == {"flow-nonprod", "flow-prod", "flow-demo"}
     for name in found:
         secrets_of = application.get(f"/environments/{name}/secrets")["secrets"]
-        assert {each["name"] for each in secrets_of} == {
-            "HCLOUD_TOKEN",
-            "PULUMI_CONFIG_PASSPHRASE",
-            "REGISTRY_PASSWORD",
-        }
+        wanted = {"HCLOUD_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "REGISTRY_PASSWORD"}
+        if name == "flow-nonprod":
+            # The shell of the sandbox has a bucket, which is therefore where nights save staging.
+            wanted |= {"BACKUP_ACCESS_KEY_ID", "BACKUP_SECRET_ACCESS_KEY"}
+        assert {each["name"] for each in secrets_of} == wanted
     (asked,) = [
         each["reviewer"]["login"]
         for rule in found["flow-prod"]["protection_rules"]
