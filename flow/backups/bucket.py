@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ ACCESS_KEY = "BACKUP_ACCESS_KEY_ID"
 SECRET_KEY = "BACKUP_SECRET_ACCESS_KEY"  # noqa: S105  # nosec B105
 SECONDS = 30
 _PROBE = ".private"
+_REFUSALS = frozenset({"AccessDenied", "Forbidden", "403"})
+"""How a key that may not is answered; the number where the answer has no body."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 _NEXT: Mapping[str, tuple[str, str]] = {
@@ -106,9 +107,11 @@ class Bucket:
     def check_private(self, folder: str) -> None:
         """Raises FlowError where anybody can list, read or write it: each is tried, without a key.
 
-        folder  where a file may be put for the try; ends with a slash
+        folder  where a file may be put for the try; ends with a slash. It stays there where the
+                bucket's key may not delete
         """
-        key = f"{folder}{_PROBE}-{secrets.token_hex(4)}"
+        # Of one name: where nothing is deleted there would be one more with each backup.
+        key = f"{folder}{_PROBE}"
         self.put(key, b"Whoever reads this without a key reads the backups, too.\n")
         try:
             tries = (
@@ -123,7 +126,18 @@ class Bucket:
                         "make it private (no public policy, no public ACL), then run it again",
                     )
         finally:
-            self.delete([key])
+            self._remove_probe(key)
+
+    def _remove_probe(self, key: str) -> None:
+        """Remove it, unless the key may not: to delete is no right that a backup needs."""
+        from botocore.exceptions import ClientError
+
+        with self._explained("delete from it"):
+            try:
+                self._client.delete_object(Bucket=self.place.bucket, Key=key)
+            except ClientError as error:
+                if _code(error.response) not in _REFUSALS:
+                    raise
 
     def _is_open(self, method: str, address: str) -> bool:
         try:
@@ -193,9 +207,9 @@ class Bucket:
         try:
             yield
         except ClientError as error:
-            told: Any = error.response.get("Error") or {}
-            code = str(told.get("Code") or "unknown")
-            why, remedy = _NEXT.get(code, (f"{code}: {told.get('Message')}", "try it again"))
+            code = _code(error.response)
+            message = (error.response.get("Error") or {}).get("Message")
+            why, remedy = _NEXT.get(code, (f"{code}: {message}", "try it again"))
             raise self._failed(what, why, remedy.format(*self.place.of)) from None
         except (BotoCoreError, Boto3Error) as error:
             remedy = f"check {self.place.of[0]}, then try it again"
@@ -205,3 +219,8 @@ class Bucket:
         return FlowError(
             f"bucket {self.place.bucket} at {self.place.endpoint}: cannot {what}: {why}", remedy
         )
+
+
+def _code(response: Mapping[str, Any]) -> str:
+    """The word for what went wrong in an answer of S3's."""
+    return str((response.get("Error") or {}).get("Code") or "unknown")

@@ -106,7 +106,7 @@ def check_key(backups: Backups, states: Mapping[str, State]) -> None:
 def check_private(backups: Backups, project: str) -> None:
     """Raises FlowError where the key does not open the bucket, or anybody gets in without one.
 
-    A file is written there for that, and removed again.
+    A file is written there for that, and removed again where the key may delete.
 
     project  its name, which is that of the folder of all its backups
     """

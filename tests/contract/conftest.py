@@ -10,13 +10,17 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
+import httpx
 import pytest
 
+from flow.backups.bucket import Place
 from sandbox.services.authority import Authority
 from sandbox.services.object_store import ObjectStore
 from tests.contract.object_keys import KEYS
@@ -151,6 +155,71 @@ def object_store_here(objects_folder: Path) -> Iterator[ObjectStore]:
     made.wait()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def without_delete(object_store_here: ObjectStore, tmp_path: Path) -> Iterator[Place]:
+    """A private bucket, and a key that reads, writes and lists it but deletes nothing there.
+
+    The gateway is another: its own key may do anything, and one that knows more keys finds them in
+    a folder.
+    """
+    key = {"access": "WRITER", "secret": "may-not-delete", "role": "user"}
+    for part in ("keys", "buckets/backups", "about"):
+        (tmp_path / part).mkdir(parents=True)
+    keys = tmp_path / "keys/users.json"
+    keys.write_text(json.dumps({"accessAccounts": {key["access"]: key}}))
+    address = f"127.0.0.1:{_free_port()}"
+    command = [
+        str(object_store_here.program()), "--port", address, "--quiet",
+        "--iam-dir", str(keys.parent),
+        "posix", "--sidecar", str(tmp_path / "about"), str(tmp_path / "buckets"),
+    ]  # fmt: skip
+    environment = {
+        "ROOT_ACCESS_KEY": KEYS["access_key"],
+        "ROOT_SECRET_KEY": KEYS["secret_key"],
+        "PATH": os.environ["PATH"],
+    }
+    log = tmp_path / "gateway.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        _wait(f"http://{address}/backups", log)
+        _permit(f"http://{address}", key["access"])
+        yield Place("backups", f"http://{address}", "us-east-1", key["access"], key["secret"])
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait(address: str, log: Path) -> None:
+    """Until somebody without a key is refused there."""
+    give_up = time.monotonic() + 15
+    while time.monotonic() < give_up:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(address, trust_env=False).status_code == 403:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"the gateway does not answer: {log.read_text()}")
+
+
+def _permit(endpoint: str, user: str) -> None:
+    """Let a key read, write and list the bucket."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=KEYS["access_key"],
+        aws_secret_access_key=KEYS["secret_key"],
+    )
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": [user]},
+        "Action": ["s3:ListBucket", "s3:GetObject", "s3:PutObject"],
+        "Resource": ["arn:aws:s3:::backups", "arn:aws:s3:::backups/*"],
+    }
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    client.put_bucket_policy(Bucket="backups", Policy=json.dumps(policy))
 
 
 def _free_port() -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyrage
 import pytest
+from botocore.exceptions import ClientError
 
 from flow import backends, clock, saving, server
 from flow.backups import records, restoring, retention, sealing
@@ -287,18 +288,40 @@ def test_what_others_stand_for_is_removed_with_all_its_files(store: Store, agent
     assert len(keys(store)) == 2
 
 
-def test_a_key_that_may_not_delete_fails_no_backup(
-    store: Store, agent: Agent, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create(store)
+def test_a_key_that_may_not_delete_fails_no_backup(without_delete: Place, agent: Agent) -> None:
+    store = Store(Bucket(without_delete), "p")
+    first = create(store)
     later(days=2)
-    create(store)
-
-    def refuse(_: list[str]) -> None:
-        raise FlowError("the key may not do that")
-
+    second = create(store)
     said: list[str] = []
+    assert store.prune("staging", retention.Policy(1, 0, 0), said.append) == []
+    assert "the key may not do that" in said[0]
+    assert store.found("staging") == [first, second]
+
+
+def test_what_a_key_that_may_not_delete_leaves_is_one_file_and_never_a_backup(
+    without_delete: Place, agent: Agent
+) -> None:
+    store = Store(Bucket(without_delete), "p")
+    for _ in range(2):
+        store.bucket.check_private("p/staging/")
+    assert list(store.bucket.listed("p/")) == ["p/staging/.private"]
+    assert store.found("staging") == []
+    with pytest.raises(FlowError, match="there is no backup of staging"):
+        store.one("staging", None)
+    made = create(store)
+    assert store.one("staging", None) == made
+    assert store.found("staging") == [made]
+
+
+def test_a_removal_that_fails_for_another_reason_than_the_keys_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: str) -> None:
+        told: Any = {"Error": {"Code": "SlowDown", "Message": "ask less often"}}
+        raise ClientError(told, "DeleteObject")
+
     with monkeypatch.context() as patch:
-        patch.setattr(store.bucket, "delete", refuse)
-        assert store.prune("staging", retention.Policy(1, 0, 0), said.append) == []
-    assert "may not do that" in said[0]
+        patch.setattr(store.bucket._client, "delete_object", fail)
+        with pytest.raises(FlowError, match="cannot delete from it: SlowDown: ask less often"):
+            store.bucket.check_private(f"{store.project}/staging/")
