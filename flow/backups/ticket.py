@@ -10,11 +10,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from flow import run_environments
 from flow.errors import FlowError
 from flow.state import State
 
 VARIABLE = "BACKUP_TICKET"
 _OUTPUTS = ("deploy_key", "known_hosts", "ssh")
+
+
+def setting(stack: str, repository: str) -> str:
+    """The command that gives nightly runs the ticket of `stack`.
+
+    repository  the application's, as OWNER/NAME; empty where nobody knows it. `gh` would else take
+                that of the folder it runs in, which is the deployment's
+    """
+    return (
+        f"flow backup ticket {stack} | gh secret set {VARIABLE} --env {run_environments.BACKUP} "
+        f"--repo {repository or 'OWNER/NAME'}"
+    )
 
 
 def issue(stack: str, found: State) -> str:

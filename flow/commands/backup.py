@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -129,15 +130,19 @@ def restore(
 def ticket(environment: Environment) -> None:
     """Print what a run needs to save the data of ENV, and nothing more. It is secret: pipe it.
 
-    gh secret set BACKUP_TICKET --env flow-backup, for the nightly backup of production.
+    gh secret set BACKUP_TICKET --env flow-backup --repo OWNER/NAME, the application's, for the
+    nightly backup of production.
     """
+    team = project.find()
     if sys.stdout.isatty():
+        configured = str(team.settings("dev").get("githubRepository") or "")
+        repository = configured or os.environ.get("GITHUB_REPOSITORY", "")
         raise FlowError(
             "a ticket holds a private key, and would stand on your screen",
-            f"flow backup ticket {environment} | gh secret set BACKUP_TICKET --env flow-backup",
+            tickets.setting(environment, repository),
             code=2,
         )
-    team, stack = project.find(), project.stack_of(environment)
+    stack = project.stack_of(environment)
     print(tickets.issue(stack, state.parse(team.stacks.state(stack))))
 
 

@@ -72,7 +72,8 @@ def steps(
     again = frozenset(backups.secrets) if renew else frozenset()
     step = environment_step(hub, repository, BACKUP, wanted, again)
     if ticket.VARIABLE not in hub.names(f"/environments/{BACKUP}/secrets", "secrets"):
-        notes.append(f"production's nightly backup waits for it to run, and then for: {_set(hub)}")
+        command = ticket.setting("prod", hub.repository)
+        notes.append(f"production's nightly backup waits for it to run, and then for: {command}")
     return [step] if step else [], notes
 
 
@@ -80,14 +81,6 @@ def _is_there(hub: Hub, backups: Backups) -> bool:
     """Whether production's backups go to that bucket already, and so follow what it is told."""
     had = hub.names(f"/environments/{BACKUP}/variables", "variables")
     return saving.RECIPIENT in had and _value(had, bucket.BUCKET) == backups.place.bucket
-
-
-def _set(hub: Hub) -> str:
-    """The command that brings production's ticket."""
-    return (
-        f"flow backup ticket prod | gh secret set {ticket.VARIABLE} --env {BACKUP} "
-        f"--repo {hub.repository}"
-    )
 
 
 def _undrilled(hub: Hub) -> str:
@@ -152,7 +145,7 @@ def of_prod(hub: Hub) -> list[Check]:
             checks.append(warning(title, seen, _INIT_PROD))
     if ticket.VARIABLE not in secrets:
         seen = f"{BACKUP} lacks the secret {ticket.VARIABLE}: nothing is saved"
-        checks.append(warning(title, seen, _set(hub)))
+        checks.append(warning(title, seen, ticket.setting("prod", hub.repository)))
     checks += _admission(hub, title, found)
     if asked := run_environments.reviewers(found):
         seen = f"{BACKUP} asks {', '.join(asked)} before every run, and nobody is awake"

@@ -59,7 +59,9 @@ class FakeStacks:
 def store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeStore:
     """`flow` with a team whose stages all run."""
     made, stacks = FakeStore(), FakeStacks()
-    team = SimpleNamespace(stacks=stacks, name="deployment-flow", root=tmp_path)
+    team = SimpleNamespace(
+        stacks=stacks, name="deployment-flow", root=tmp_path, settings=lambda _: {}
+    )
     found = State({"url": "https://x.test"}, release={"version": "1"})
     monkeypatch.setattr(project, "find", lambda: team)
     monkeypatch.setattr(commands, "store_of", lambda _: made)
@@ -241,6 +243,26 @@ def test_a_ticket_is_not_printed_on_a_screen(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert app.run(["backup", "ticket", "prod"]) == 2
     assert "PRIVATE" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("configured", "exported", "named"),
+    [("a/set", "a/run", "a/set"), ("", "a/run", "a/run"), ("", "", "OWNER/NAME")],
+)
+def test_where_the_ticket_goes_names_the_application_s_repository(
+    store: FakeStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    configured: str,
+    exported: str,
+    named: str,
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(project.find(), "settings", lambda _: {"githubRepository": configured})
+    monkeypatch.setenv("GITHUB_REPOSITORY", exported)
+    assert app.run(["backup", "ticket", "prod"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"gh secret set BACKUP_TICKET --env flow-backup --repo {named}" in said
 
 
 @pytest.fixture
