@@ -20,7 +20,7 @@ _QUESTIONS = (
     (bucket.SECRET_KEY, "Secret key of the bucket for backups", True, False),
     (
         saving.RECIPIENT,
-        "Public key backups are encrypted to, age1… (empty: none of production are made)",
+        "Public key that production's backups are encrypted to, age1… (empty: none are made)",
         False,
         True,
     ),
@@ -33,7 +33,11 @@ class Backups:
 
     place: Place
     recipient: str = ""
-    """The public key they are encrypted to; empty: staging's are by its state's passphrase."""
+    """The public key that production's are encrypted to; empty: none of production are made.
+
+    Staging's are by its state's passphrase: the runs that make them reach its data anyway, and a
+    drill then opens them without a private key at GitHub.
+    """
     keep: str = ""
     """As BACKUP_KEEP says it; empty: what is set stays."""
 
@@ -47,13 +51,15 @@ class Backups:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The rest. Address and region always: those of an earlier bucket would stay otherwise."""
+        """The rest, of staging's and production's alike.
+
+        Address and region always: those of an earlier bucket would stay otherwise.
+        """
         return {
             bucket.BUCKET: self.place.bucket,
             bucket.ENDPOINT: self.place.endpoint,
             bucket.REGION: self.place.region,
             retention.VARIABLE: self.keep,
-            saving.RECIPIENT: self.recipient,
         }
 
 

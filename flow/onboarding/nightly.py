@@ -1,8 +1,8 @@
 """The nightly backups at GitHub: what `flow init` sets up for their runs, and `flow doctor` sees.
 
-Staging's run is given its bucket in `flow-nonprod`. Production's is in `flow-backup`, which asks
-nobody: it takes a public key, as nothing that is there may open what it makes, and a ticket, which
-there is only once production runs.
+Staging's run is given its bucket in `flow-nonprod`, and seals with the passphrase it has there.
+Production's is in `flow-backup`, which asks nobody: it takes a public key, as nothing that is there
+may open what it makes, and a ticket, which there is only once production runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _INIT_PROD = f"{_EXPORT} and {saving.RECIPIENT}=age1…, then flow init"
 
 
 def added(contents: Contents, backups: Backups) -> Contents:
-    """What an environment of runs holds, with what saves its data."""
+    """What an environment of runs holds, with the bucket for its data."""
     return replace(
         contents,
         secrets={**contents.secrets, **backups.secrets},
@@ -48,8 +48,9 @@ def steps(
     renew  secrets are set again though they are there
     kept   the default branch, where that stays what it is; else empty
     """
+    variables = hub.names(f"/environments/{STAGING}/variables", "variables")
     if backups is None:
-        if bucket.BUCKET in hub.names(f"/environments/{STAGING}/variables", "variables"):
+        if bucket.BUCKET in variables:
             return [], []
         for_prod = f"{saving.RECIPIENT}, too, for production's"
         return [], [f"no nightly backups are set up: {_INIT} again ({for_prod})"]
@@ -59,16 +60,16 @@ def steps(
             f"no backups are made: the nightly run is one of the default branch {kept}, which "
             f"{STAGING} does not admit. Run flow init without --keep-default-branch"
         )
-    found = hub.names(f"/environments/{STAGING}/secrets", "secrets")
-    if backups.recipient and sealing.IDENTITY not in found:
-        notes.append(_undrilled(hub))
+    if _is_undrilled(hub.names(f"/environments/{STAGING}/secrets", "secrets"), variables):
+        seen = f"{saving.RECIPIENT} seals staging's, and its private key is not in {STAGING}"
+        notes.append(f"the drill of a month's first day opens no backup: {seen}. {_drilling(hub)}")
     if not backups.recipient and not _is_there(hub, backups):
         notes.append(
             f"production has no nightly backups: export {saving.RECIPIENT}=age1… (age-keygen makes "
             "one), then run flow init again"
         )
         return [], notes
-    wanted = added(Contents({}, {}), backups)
+    wanted = added(Contents({}, {saving.RECIPIENT: backups.recipient}), backups)
     again = frozenset(backups.secrets) if renew else frozenset()
     step = environment_step(hub, repository, BACKUP, wanted, again)
     if ticket.VARIABLE not in hub.names(f"/environments/{BACKUP}/secrets", "secrets"):
@@ -83,11 +84,9 @@ def _is_there(hub: Hub, backups: Backups) -> bool:
     return saving.RECIPIENT in had and _value(had, bucket.BUCKET) == backups.place.bucket
 
 
-def _undrilled(hub: Hub) -> str:
-    return (
-        f"the drill of a month's first day opens no backup: {saving.RECIPIENT} seals staging's, "
-        f"and its private key is not in {STAGING}. {_drilling(hub)}"
-    )
+def _is_undrilled(secrets: Collection[str], variables: Collection[str]) -> bool:
+    """Whether a public key, which somebody gave staging, seals what no drill there can open."""
+    return saving.RECIPIENT in variables and sealing.IDENTITY not in secrets
 
 
 def _drilling(hub: Hub) -> str:
@@ -115,7 +114,7 @@ def of_staging(hub: Hub) -> list[Check]:
     checks: list[Check] = []
     if lacking := [each for each in _KEY if each not in secrets]:
         checks.append(warning(title, f"{STAGING} lacks the secret {', '.join(lacking)}", _INIT))
-    if saving.RECIPIENT in variables and sealing.IDENTITY not in secrets:
+    if _is_undrilled(secrets, variables):
         seen = (
             f"{STAGING} lacks the secret {sealing.IDENTITY}: the drill of a month's first day fails"
         )

@@ -39,7 +39,9 @@ BUCKET = {
 }
 BOTH = {**BUCKET, "FLOW_DUMP_RECIPIENT": PUBLIC}
 """What staging's backups take and production's."""
-TICKET = "flow backup ticket prod | gh secret set BACKUP_TICKET --env flow-backup"
+TICKET = (
+    f"flow backup ticket prod | gh secret set BACKUP_TICKET --env flow-backup --repo {FULL_NAME}"
+)
 GIVEN = Given(
     repository=FULL_NAME,
     deployment=DEPLOYMENT,
@@ -235,11 +237,11 @@ def about(plan: init.Plan, name: str) -> str:
 
 
 def test_init_sets_the_nightly_backup_up_where_a_bucket_is_given(team: Team) -> None:
-    plan = team.done({**BOTH, "BACKUP_KEEP": "3,2,1"})
+    plan = team.done({**BUCKET, "BACKUP_KEEP": "3,2,1"})
     found = team.variables("flow-nonprod")
     for name in ("BACKUP_BUCKET", "BACKUP_ENDPOINT", "BACKUP_REGION"):
         assert found[name] == BUCKET[name]
-    assert (found["BACKUP_KEEP"], found["FLOW_DUMP_RECIPIENT"]) == ("3,2,1", PUBLIC)
+    assert found["BACKUP_KEEP"] == "3,2,1"
     secrets = team.secrets("flow-nonprod")
     assert (secrets["BACKUP_ACCESS_KEY_ID"], secrets["BACKUP_SECRET_ACCESS_KEY"]) == (
         "AKBACKUP",
@@ -267,6 +269,15 @@ def test_production_is_saved_from_an_environment_that_holds_the_bucket_and_nothi
     }
 
 
+def test_the_public_key_is_productions_alone_so_that_staging_s_drills_need_no_private_one(
+    team: Team,
+) -> None:
+    plan = team.done(BOTH)
+    assert team.variables("flow-backup")["FLOW_DUMP_RECIPIENT"] == PUBLIC
+    assert "FLOW_DUMP_RECIPIENT" not in team.variables("flow-nonprod")
+    assert not any("drill" in each for each in plan.notes)
+
+
 def test_without_a_public_key_nothing_is_made_for_production_and_that_is_said(team: Team) -> None:
     plan = team.done(BUCKET)
     assert about(plan, "flow-backup") == ""
@@ -276,14 +287,20 @@ def test_without_a_public_key_nothing_is_made_for_production_and_that_is_said(te
 
 
 def test_the_command_that_brings_the_ticket_is_told_until_it_is_there(team: Team) -> None:
-    assert any(f"{TICKET} --repo {FULL_NAME}" in each for each in team.done(BOTH).notes)
+    assert any(TICKET in each for each in team.done(BOTH).notes)
     team.served.repo.get_environment("flow-backup").create_secret("BACKUP_TICKET", "{}")
     assert not any(TICKET in each for each in team.plan(BOTH).notes)
 
 
-def test_a_drill_that_would_open_nothing_is_told(team: Team) -> None:
-    assert any("FLOW_DUMP_IDENTITY" in each for each in team.done(BOTH).notes)
-    team.served.repo.get_environment("flow-nonprod").create_secret("FLOW_DUMP_IDENTITY", "k")
+def test_a_public_key_that_somebody_gave_staging_stays_and_a_drill_it_would_fail_is_told(
+    team: Team,
+) -> None:
+    team.done(BUCKET)
+    staging = team.served.repo.get_environment("flow-nonprod")
+    staging.create_variable("FLOW_DUMP_RECIPIENT", "age1theirs")
+    assert any("gh secret set FLOW_DUMP_IDENTITY" in each for each in team.done(BOTH).notes)
+    assert team.variables("flow-nonprod")["FLOW_DUMP_RECIPIENT"] == "age1theirs"
+    staging.create_secret("FLOW_DUMP_IDENTITY", "k")
     assert not any("FLOW_DUMP_IDENTITY" in each for each in team.plan(BOTH).notes)
 
 
@@ -368,7 +385,6 @@ def test_a_default_branch_that_is_kept_lets_no_nightly_run_in_and_that_is_said(
 def test_what_init_has_set_up_is_well_for_the_doctor_once_the_ticket_is_there(team: Team) -> None:
     team.done(BOTH)
     team.served.repo.get_environment("flow-backup").create_secret("BACKUP_TICKET", "{}")
-    team.served.repo.get_environment("flow-nonprod").create_secret("FLOW_DUMP_IDENTITY", "k")
     token = team.served.tokens["maintainer"]
     with Hub(FULL_NAME, token, team.environment["GITHUB_API_URL"]) as hub:
         found = [*nightly.of_staging(hub), *nightly.of_prod(hub)]
