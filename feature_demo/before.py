@@ -31,7 +31,6 @@ FOLDERS: Final = {
     "/etc/containerd": "docker.io",
     "/etc/docker": "docker.io",
     "/opt/containerd": "docker.io",
-    "/root/.step": "caddy",  # of its library for certificates, when it hashes a password
     "/run/containerd": "docker.io",
     "/run/docker": "docker.io",
     "/var/lib/caddy/.config": "caddy",

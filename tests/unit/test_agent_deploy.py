@@ -256,7 +256,9 @@ def test_the_password_is_hashed_once_a_release_and_read_from_stdin(bench: Bench)
     bench.deploy(asked)
     bench.deploy(asked)
     assert bench.commands.stdin == ["open sesame\n"]
-    assert (bench.machine.caddy / "Caddyfile").read_text() == "demo $2a$14$hash\n"
+    routes = (bench.machine.caddy / "Caddyfile").read_text()
+    assert routes.startswith("demo $2b$08$")
+    assert routes.endswith("hash\n")
 
 
 def test_a_registry_credential_is_kept_for_later_pulls(bench: Bench) -> None:

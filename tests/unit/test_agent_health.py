@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote.server.agent.caddy import Caddy
+from remote.server.agent.commands import Commands
 from remote.server.agent.errors import DeployError
 from remote.server.agent.health import Answer, Probe
 from remote.server.agent.releases import Release
@@ -65,3 +66,16 @@ def test_a_password_is_asked_for_where_the_configuration_wants_one(tmp_path: Pat
     with pytest.raises(DeployError, match="none was handed over"):
         caddy.hash_password("")
     assert caddy.hash_password("open sesame").startswith("$2")
+
+
+def test_a_password_s_hash_opens_to_it_alone_and_is_quick_to_try(tmp_path: Path) -> None:
+    hashed = Caddy(Commands(), tmp_path).hash_password("open $esame 'x'")
+    assert hashed.startswith("$2b$08$")
+    again = "chomp(my $p = <STDIN>); print crypt($p, $ARGV[0])"
+
+    def tried(password: str) -> str:
+        ended = Commands().run(["perl", "-e", again, hashed], seconds=20, stdin=password + "\n")
+        return ended.last()
+
+    assert tried("open $esame 'x'") == hashed
+    assert tried("open sesame") != hashed
