@@ -42,6 +42,8 @@ def violations(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
+# First, so that what hands tests to processes sees the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever uses the sandbox is marked so: `-m "not sandbox"` needs neither root nor Docker.
 
