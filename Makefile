@@ -35,7 +35,7 @@ rehearsal: setup ## The whole flow once, in the sandbox; KEEP=1 leaves it runnin
 
 .PHONY: test
 test: setup ## Every test: those of the sandbox one by one, the others beside them
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
 
 .PHONY: unit
 unit: setup ## The tests that need neither Docker nor the engine: two minutes

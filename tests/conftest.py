@@ -4,8 +4,10 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from sandbox.lifecycle import VALIDATE, Sandbox
 
@@ -42,16 +44,28 @@ def violations(log: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-# First, so that what hands tests to processes sees the marks.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the sandbox is marked so: `-m "not sandbox"` needs neither root nor Docker.
-
-    Those run one after the other, in one process: there is one sandbox a machine. `make test` runs
-    the others beside them.
-    """
+    """Whatever uses the sandbox is marked so: `-m "not sandbox"` needs neither root nor Docker."""
     for item in items:
         if "sandbox" in getattr(item, "fixturenames", ()):
             item.add_marker("sandbox")
-        if item.get_closest_marker("sandbox"):
-            item.add_marker(pytest.mark.xdist_group("sandbox"))
+            if not in_the_sandbox(item.nodeid):
+                raise pytest.UsageError(f"{item.nodeid} uses the sandbox: it has to be with those")
+
+
+def in_the_sandbox(test: str) -> bool:
+    """Whether a test may use the sandbox, by where it is."""
+    # The sandbox's GitHub is started by these tests themselves, each for itself.
+    return test.startswith(("tests/flow/", "tests/sandbox/")) and "/test_github_" not in test
+
+
+class OneSandbox(LoadScopeScheduling):  # type: ignore[misc]  # of a package without types
+    """Tests that use the sandbox run one after the other: there is one a machine."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "sandbox" if in_the_sandbox(nodeid) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneSandbox:
+    """`make test` runs the others beside them."""
+    return OneSandbox(config, log)

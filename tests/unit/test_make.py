@@ -51,7 +51,7 @@ def test_an_installed_toolchain_is_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "command"),
     [
-        ("test", ".venv/bin/pytest --numprocesses 2 --dist loadgroup"),
+        ("test", ".venv/bin/pytest --numprocesses 2"),
         ("unit", ".venv/bin/pytest tests/unit"),
         ("lint", ".venv/bin/mypy"),
         ("lint", ".venv/bin/python -m toolchain.audit --where-reachable"),
