@@ -1,11 +1,15 @@
 """`make rehearsal`, whole: a team's flow by pushes, pull requests and releases alone."""
 
+import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from flow.errors import FlowError
 from flow.looking import look
@@ -56,29 +60,66 @@ def test_its_page_shows_every_act_and_every_job_with_a_link(told: Rehearsal) -> 
     assert len(jobs) > 10
 
 
-@pytest.fixture(scope="module")
-def browser() -> str:
-    """Chromium, from the distribution where it is missing."""
-    for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
-    for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-        subprocess.run(["apt-get", "-qq", *command], check=True, timeout=600, capture_output=True)
-    return "chromium"
+@dataclass(frozen=True)
+class Browser:
+    """Chromium, with a home of its own."""
 
+    program: str
+    home: Path
 
-def test_a_browser_draws_its_page(told: Rehearsal, browser: str, tmp_path: Path) -> None:
-    picture = tmp_path / "page.png"
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600"]
-
-    def look_at(*more: str) -> str:
+    def dom(self, address: str, *more: str) -> str:
+        """What a page is once it is drawn."""
+        own = [f"--user-data-dir={self.home}/profile", "--virtual-time-budget=5000"]
+        plain = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600"]
         return subprocess.run(
-            [browser, *options, f"--user-data-dir={tmp_path}", *more, told.report.as_uri()],
+            [self.program, *plain, *own, *(more or ("--dump-dom",)), address],
+            env={**os.environ, "HOME": str(self.home)},
             check=True, timeout=120, capture_output=True, text=True,
         ).stdout  # fmt: skip
 
-    drawn = look_at("--dump-dom")
+    def trust(self, authorities: Path) -> None:
+        """Import certificate authorities, as the documents have a person do it."""
+        store = self.home / ".pki/nssdb"
+        store.mkdir(parents=True)
+        call = ["certutil", "-d", f"sql:{store}"]
+        subprocess.run([*call, "-N", "--empty-password"], check=True, timeout=60)
+        for number, one in enumerate(x509.load_pem_x509_certificates(authorities.read_bytes())):
+            subprocess.run(
+                [*call, "-A", "-n", f"sandbox {number}", "-t", "C,,"],
+                input=one.public_bytes(serialization.Encoding.PEM), check=True, timeout=60,
+            )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    """A browser, from the distribution where it is missing."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None or not shutil.which("certutil"):
+        packages = ["libnss3-tools", *([] if found else ["chromium"])]
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            subprocess.run(
+                ["apt-get", "-qq", *command], check=True, timeout=600, capture_output=True
+            )
+    return Browser(found or "chromium", tmp_path_factory.mktemp("browser"))
+
+
+def test_a_browser_draws_its_page(told: Rehearsal, browser: Browser, tmp_path: Path) -> None:
+    picture = tmp_path / "page.png"
+    drawn = browser.dom(told.report.as_uri())
     assert drawn.count('class="span"') == len(told.spans) > 30
     assert max(span.end for span in told.spans) < 3600
-    look_at(f"--screenshot={picture}")
+    browser.dom(told.report.as_uri(), f"--screenshot={picture}")
     assert picture.stat().st_size > 20_000  # an empty page has 5,000
+
+
+def test_a_browser_reaches_each_stage_by_its_name_once_it_knows_the_authority(
+    told: Rehearsal, browser: Browser, shared_project: SandboxProject
+) -> None:
+    assert "Fieldwork" not in browser.dom(told.urls["staging"]), "it trusts anybody"
+    browser.trust(Path(str(shared_project.credentials["trust"])))
+    for stage in ("dev", "staging", "prod"):
+        version = str(shared_project.stacks.outputs(stage)["version"])
+        drawn = browser.dom(told.urls[stage])
+        # What the page's own script asked the API for is in it, too.
+        assert f'page {version} · api <span id="api">{version}</span>' in drawn, drawn

@@ -1,5 +1,6 @@
 """The Makefile, CI and the test configuration agree with each other and with the documents."""
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,9 +14,12 @@ STAMPS = (".venv/.installed", ".toolchain/.installed")
 
 def _planned(target: str, *variables: str) -> str:
     """What make would run, without running it, as if set-up were done."""
+    # What the make that runs these tests was given is not handed on.
+    own = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "PYTEST_ARGS")}
     done = subprocess.run(
         ["make", "--dry-run", *(f"--old-file={stamp}" for stamp in STAMPS), target, *variables],
         cwd=ROOT,
+        env=own,
         capture_output=True,
         text=True,
         check=True,
