@@ -57,7 +57,7 @@ def _today() -> datetime.date:
 
 @app.command()
 def promote() -> None:
-    """Open the promotions that are due today."""
+    """Open the promotions that are due and that nobody has opened since."""
     try:
         jobs.promote(run.read(os.environ), _today())
     except GithubException as error:

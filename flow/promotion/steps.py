@@ -107,7 +107,7 @@ def _brought(commit: Commit, commits: list[Commit]) -> set[str]:
 def promote_staging(repository: Repository, today: datetime.date, *, dry_run: bool = False) -> Step:
     """Freeze `development` as a dated branch and ask for its merge into `staging`."""
     for pull in repository.get_pulls(state="open", base=STAGING):
-        if pull.head.ref.startswith(FREEZE) and _own(pull, repository):
+        if is_promotion(pull, repository):
             return Step("promotion to staging", "open", pull.html_url, pull.title,
                         pull.body or "", pull.head.ref)  # fmt: skip
     found = between(repository, STAGING, DEVELOPMENT)
@@ -135,6 +135,10 @@ def promote_staging(repository: Repository, today: datetime.date, *, dry_run: bo
 
 def promote_prod(repository: Repository, *, dry_run: bool = False) -> Step:
     """Ask for the merge of `staging` into `main`. Raises FlowError while a blocker is open."""
+    found = between(repository, MAIN, STAGING)
+    if not found:
+        # Before blockers are looked for: there is nothing that they hold up.
+        return Step("promotion to production", "nothing")
     blockers = [
         issue
         for issue in repository.get_issues(state="open", labels=[BLOCKER])
@@ -147,12 +151,9 @@ def promote_prod(repository: Repository, *, dry_run: bool = False) -> Step:
             "close them, or take the label off what does not block",
         )
     for pull in repository.get_pulls(state="open", base=MAIN):
-        if pull.head.ref == STAGING and _own(pull, repository):
+        if is_promotion(pull, repository):
             return Step("promotion to production", "open", pull.html_url, pull.title,
                         pull.body or "", STAGING)  # fmt: skip
-    found = between(repository, MAIN, STAGING)
-    if not found:
-        return Step("promotion to production", "nothing")
     title = "Production"
     text = (
         f"What production gets:\n\n{changes.listed(found)}\n\n"
@@ -303,9 +304,14 @@ def _exists(repository: Repository, branch: str) -> bool:
     return True
 
 
-def _own(pull: PullRequest, repository: Repository) -> bool:
-    """Whether it comes from a branch of the repository: anybody's fork can name one the same."""
-    return pull.head.repo is not None and pull.head.repo.full_name == repository.full_name
+def is_promotion(pull: PullRequest, repository: Repository) -> bool:
+    """Whether a pull request moves on what is tested: a freeze to staging, or staging to main.
+
+    From a branch of the repository: anybody's fork can name one the same.
+    """
+    named = {STAGING: pull.head.ref.startswith(FREEZE), MAIN: pull.head.ref == STAGING}
+    own = pull.head.repo is not None and pull.head.repo.full_name == repository.full_name
+    return own and named.get(pull.base.ref, False)
 
 
 def _free(repository: Repository, branch: str) -> str:

@@ -24,7 +24,7 @@ from flow import (
 )
 from flow.errors import FlowError
 from flow.onboarding import bug_form
-from flow.promotion import steps
+from flow.promotion import due, steps
 from flow.promotion import team as promotion
 from flow.runs.run import Run
 from flow.runs.telling import Telling
@@ -154,14 +154,17 @@ def _tell_webhook(verdicts: list[reaping.Verdict]) -> None:
 def promote(run: Run, today: datetime.date) -> None:
     """Open the promotions that are due: staging every other Monday, production every other month.
 
-    Raises FlowError: production's is held up by a release blocker.
+    From that Monday on every run tries again until one was opened or merged, by whomever: GitHub
+    drops scheduled runs, and a release blocker goes away on any day. Raises FlowError: production's
+    is held up by one.
     """
+    repository = _repository(run)
     done: list[steps.Step] = []
     try:
-        if today.isoweekday() == 1 and today.isocalendar().week % 2 == 0:
-            done.append(steps.promote_staging(_repository(run), today))
-        if today.isoweekday() == 1 and today.month % 2 == 1 and today.day <= 7:
-            done.append(steps.promote_prod(_repository(run)))
+        if not due.was_opened(repository, steps.STAGING, due.staging(today)):
+            done.append(steps.promote_staging(repository, today))
+        if not due.was_opened(repository, steps.MAIN, due.prod(today)):
+            done.append(steps.promote_prod(repository))
     finally:
         # What was opened is told even where the next is refused.
         _tell_steps(run, "Promotions", done)

@@ -53,6 +53,7 @@ def test_promote_opens_a_pull_request_and_says_where(
 def test_promote_prod_fails_while_a_blocker_is_open(
     served: Served, flow: Flow, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    merged(served, "hotfix/login", "fix: the login loop", base="staging")
     served.repo.create_issue("Cannot print", labels=["release-blocker"])
     assert flow("promote prod --json") == 1
     said = capsys.readouterr()

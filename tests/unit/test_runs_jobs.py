@@ -1,6 +1,5 @@
 """What a job of a workflow tells GitHub, and what it makes of what GitHub refuses."""
 
-import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 
 from flow import demos, reaping, webhook
 from flow.errors import FlowError
-from flow.promotion import steps
 from flow.runs import jobs
 from flow.runs.run import Run
 from flow.runs.telling import DEMOS, Telling, _where
@@ -198,57 +196,6 @@ def test_the_nightly_run_and_a_deleted_branch_tell_the_webhook(
     monkeypatch.setattr(demos, "end", lambda *_: {"gone": True, "dump": None})
     jobs.end(deletion)
     assert len(told) == 2
-
-
-@pytest.fixture
-def due(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is promoted, instead of doing it."""
-    done: list[str] = []
-
-    def step(name: str) -> Any:
-        def note(*_: Any) -> steps.Step:
-            done.append(name)
-            return steps.Step(name, "opened", URL)
-
-        return note
-
-    monkeypatch.setattr(steps, "promote_staging", step("staging"))
-    monkeypatch.setattr(steps, "promote_prod", step("prod"))
-    monkeypatch.setattr(jobs, "_repository", lambda _run: None)
-    return done
-
-
-def test_promotions_are_due_every_second_monday_and_every_second_month(
-    served: Served, due: list[str]
-) -> None:
-    run = a_run(served, "0" * 40, "development")
-    days = [datetime.date(2030, 1, 1) + datetime.timedelta(days=number) for number in range(364)]
-    on: dict[str, list[datetime.date]] = {"staging": [], "prod": []}
-    for day in days:
-        due.clear()
-        jobs.promote(run, day)
-        for name in due:
-            on[name].append(day)
-    apart = {(b - a).days for a, b in zip(on["staging"], on["staging"][1:], strict=False)}
-    assert apart == {14}
-    assert [day.month for day in on["prod"]] == [1, 3, 5, 7, 9, 11]
-    assert {day.isoweekday() for day in on["staging"] + on["prod"]} == {1}
-
-
-def test_what_was_opened_is_told_even_where_production_is_refused(
-    served: Served, due: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refused(_: Any) -> steps.Step:
-        raise FlowError("1 open issue(s) labelled release-blocker")
-
-    monkeypatch.setattr(steps, "promote_prod", refused)
-    run = a_run(served, "0" * 40, "development", summary=tmp_path / "summary")
-    both = datetime.date(2030, 1, 7)
-    assert both.isocalendar().week % 2 == 0
-    with pytest.raises(FlowError, match="release-blocker"):
-        jobs.promote(run, both)
-    assert due == ["staging"]
-    assert f"- staging: opened {URL}" in (tmp_path / "summary").read_text()
 
 
 def test_the_back_merge_job_opens_what_is_missing_below(
