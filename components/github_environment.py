@@ -36,6 +36,8 @@ class GithubArgs(TypedDict):
     reviews: int
     """Approvals a pull request to the branch needs."""
     checks: Sequence[str]
+    methods: Sequence[str]
+    """Ways a pull request to the branch may be merged: merge, squash, rebase; empty for all."""
 
 
 class GithubEnvironmentArgs(GithubArgs):
@@ -157,7 +159,8 @@ def _ruleset(
             deletion=True,
             non_fast_forward=True,
             pull_request=github.RepositoryRulesetRulesPullRequestArgs(
-                required_approving_review_count=args["reviews"]
+                required_approving_review_count=args["reviews"],
+                allowed_merge_methods=list(args["methods"]) or None,
             ),
             required_status_checks=github.RepositoryRulesetRulesRequiredStatusChecksArgs(
                 required_checks=checks

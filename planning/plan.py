@@ -260,6 +260,9 @@ def at_github(settings: Settings, last: Record) -> "GithubArgs | None":
         "ruleset": ruleset,
         "reviews": wanted.reviews,
         "checks": wanted.checks,
+        # Squashed, a promotion's changes would be others than those below: its notes would tell of
+        # none of them, and the next promotion of all of them again.
+        "methods": ("merge",) if settings.stage in ("staging", "prod") else (),
     }
 
 

@@ -29,6 +29,8 @@ HOTFIX = "hotfix/"
 BLOCKER = "release-blocker"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}")
 _MOST = 250  # commits GitHub compares at once
+# The commits on both sides have to stay the same ones. docs/workflows.md says what enforces it.
+MERGE = "Merge it with a merge commit: squashed or rebased, all of it would be asked for again."
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def promote_staging(repository: Repository, today: datetime.date, *, dry_run: bo
     text = (
         f"What `{DEVELOPMENT}` has had since the last promotion:\n\n{changes.listed(found)}\n\n"
         f"Frozen as `{branch}`. A patch that testing asks for goes there; it comes back to "
-        f"`{DEVELOPMENT}` by a pull request of its own once this is merged."
+        f"`{DEVELOPMENT}` by a pull request of its own once this is merged.\n\n{MERGE}"
     )
     if dry_run:
         return Step("promotion to staging", "planned", "", title, text, branch)
@@ -157,7 +159,7 @@ def promote_prod(repository: Repository, *, dry_run: bool = False) -> Step:
     title = "Production"
     text = (
         f"What production gets:\n\n{changes.listed(found)}\n\n"
-        "After the merge: `flow release`, which deploys it once its reviewers agree."
+        f"{MERGE} After that: `flow release`, which deploys it once its reviewers agree."
     )
     if dry_run:
         return Step("promotion to production", "planned", "", title, text, STAGING)
@@ -280,7 +282,7 @@ def back_merge(repository: Repository, *, dry_run: bool = False) -> list[Step]:
             continue
         found = between(repository, lower, upper)
         title = f"Back from {upper}: {found[0].told}" if found else f"Back from {upper}"
-        text = f"`{upper}` has what `{lower}` lacks:\n\n{changes.listed(found)}"
+        text = f"`{upper}` has what `{lower}` lacks:\n\n{changes.listed(found)}\n\n{MERGE}"
         if dry_run:
             steps.append(Step(what, "planned", "", title, text, upper))
             continue

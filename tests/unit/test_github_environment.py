@@ -135,9 +135,19 @@ def test_a_branch_that_stays_has_rules(up: Up) -> None:
     assert made["rules"] == {
         "deletion": True,
         "nonFastForward": True,
-        "pullRequest": {"requiredApprovingReviewCount": 2},
+        "pullRequest": {"requiredApprovingReviewCount": 2, "allowedMergeMethods": ["merge"]},
         "requiredStatusChecks": {"requiredChecks": [{"context": "test"}, {"context": "lint"}]},
     }
+
+
+@pytest.mark.parametrize(
+    ("stack", "methods"), [("dev", None), ("staging", ["merge"]), ("prod", ["merge"])]
+)
+def test_what_promotions_go_to_takes_merge_commits_alone_and_development_what_it_likes(
+    up: Up, stack: str, methods: list[str] | None
+) -> None:
+    rules = up(stack).one("RepositoryRuleset").inputs["rules"]
+    assert rules["pullRequest"].get("allowedMergeMethods") == methods
 
 
 def test_no_check_is_required_where_none_is_named(up: Up) -> None:

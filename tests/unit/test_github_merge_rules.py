@@ -109,6 +109,16 @@ def test_a_linear_history_takes_no_merge_commit(served: Served) -> None:
     assert served.repo.get_pull(1).merge(merge_method="squash").merged
 
 
+@pytest.mark.parametrize("method", ["squash", "rebase"])
+def test_a_branch_that_takes_merge_commits_alone_takes_nothing_else(
+    served: Served, method: str
+) -> None:
+    ruleset(served, "pull_request", {**reviews_asked(0), "allowed_merge_methods": ["merge"]})
+    refusal = refused(405, served.repo.get_pull(1).merge, merge_method=method)
+    assert f"Merge method {method} is not allowed by the rules of main" in refusal
+    assert served.repo.get_pull(1).merge(merge_method="merge").merged
+
+
 def test_a_branch_that_may_not_be_deleted_stays_after_its_merge(served: Served) -> None:
     named = {"ref_name": {"include": ["refs/heads/feature"], "exclude": []}}
     ruleset(served, "deletion", conditions=named)

@@ -115,6 +115,18 @@ def test_a_patch_of_a_freeze_is_told_and_comes_back_to_development(served: Serve
     ]
 
 
+def test_every_pull_request_between_stages_says_that_it_takes_a_merge_commit(
+    served: Served,
+) -> None:
+    merged(served, "topic/map", "feat: a map")
+    planned = [steps.promote_staging(served.repo, DAY, dry_run=True)]
+    to_staging(served)
+    planned.append(steps.promote_prod(served.repo, dry_run=True))
+    merged(served, "hotfix/login", "fix: the login loop", base="staging")
+    planned += steps.back_merge(served.repo, dry_run=True)
+    assert [steps.MERGE in each.text for each in planned] == [True] * 3
+
+
 def test_the_same_branch_of_a_fork_is_no_promotion(served: Served) -> None:
     merged(served, "topic/map", "feat: a map")
     to_staging(served)
