@@ -1,6 +1,7 @@
 """The nightly job of promotions: which days they are due, and what is tried again until when."""
 
 import datetime
+import itertools
 import time
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def test_over_any_days_promotions_to_staging_are_due_on_mondays_two_weeks_apart(
     first: datetime.date, count: int
 ) -> None:
     found = [day for n in range(count) if due.staging(day := first + n * DAY) == day]
-    assert {(later - day).days for day, later in zip(found, found[1:], strict=False)} == {14}
+    assert {(later - day).days for day, later in itertools.pairwise(found)} == {14}
     assert {day.isoweekday() for day in found} == {1}
 
 
