@@ -26,6 +26,7 @@ from flow.errors import FlowError
 from flow.onboarding import bug_form
 from flow.promotion import due, steps
 from flow.promotion import team as promotion
+from flow.runs import waiting
 from flow.runs.run import Run
 from flow.runs.telling import Telling
 from flow.stages import Stages
@@ -79,7 +80,7 @@ def deploy(run: Run) -> None:
             branch=deploying.branch_for(run.branch, stack),
         )
         with Stages() as stages:
-            done = deploying.deploy(team, wish, stages)
+            done = waiting.when_idle(team, stack, lambda: deploying.deploy(team, wish, stages))
         told["url"] = done.url
         told["told"] = f"{done.version} in {done.seconds:.0f} s"
         cost = ""
@@ -110,7 +111,7 @@ def end(run: Run) -> None:
     """End the demo of a branch that was deleted; one that is gone already is fine."""
     team = project.find()
     with Stages() as stages:
-        done = demos.end(team, run.stack, stages)
+        done = waiting.when_idle(team, run.stack, lambda: demos.end(team, run.stack, stages))
     Telling(run).ended(run.stack)
     if not done["gone"]:
         why = "its branch was deleted"
@@ -122,6 +123,7 @@ def end(run: Run) -> None:
 
 def reap(run: Run) -> None:
     """Announce the demos that end soon, end those that are over. Raises FlowError: one was not."""
+    # Waits for no demo that is busy: what a push has just deployed is over no more.
     with Stages() as stages:
         verdicts = reaping.reap(project.find(), stages)
     _tell_webhook(verdicts)
