@@ -1,5 +1,6 @@
 """What a workflow run is about, by what GitHub says of it."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,41 @@ def test_no_deploy_is_cancelled_and_no_waiting_one_dropped() -> None:
         if "environment" in job:
             assert job["concurrency"]["cancel-in-progress"] is False, name
             assert job["concurrency"].get("queue") == "max", name
+
+
+# Jobs that deploy or end: what GitHub says of a run, and the stack that is acted on. A deletion's
+# run is one of the default branch, and its event names the deleted one without `refs/heads/`.
+ACTING = [
+    ("stage", {"github.ref": "refs/heads/development"}, "dev"),
+    ("stage", {"github.ref": "refs/heads/staging"}, "staging"),
+    ("prod", {"github.ref": "refs/tags/v1.4.0"}, "prod"),
+    ("prod", {"github.ref": "refs/tags/v1.5.0"}, "prod"),
+    ("demo", {"github.ref": "refs/heads/feature-demo/x"}, "feature-demo-x"),
+    ("demo", {"github.ref": "refs/heads/feature-demo/y"}, "feature-demo-y"),
+    (
+        "end",
+        {"github.ref": "refs/heads/development", "github.event.ref": "feature-demo/x"},
+        "feature-demo-x",
+    ),
+]
+
+
+def test_two_jobs_are_in_one_group_exactly_where_they_act_on_one_stack() -> None:
+    called = yaml.safe_load((ROOT / ".github/workflows/flow.yml").read_text())["jobs"]
+    acting = {
+        name
+        for name, job in called.items()
+        if any(step.get("with", {}).get("job") in ("deploy", "end") for step in job["steps"])
+    }
+    assert acting == {name for name, _, _ in ACTING}
+    groups = []
+    for name, said, stack in ACTING:
+        group = called[name]["concurrency"]["group"]
+        for expression, value in said.items():
+            group = group.replace(f"${{{{ {expression} }}}}", value)
+        groups.append((name, stack, group))
+    for one, other in itertools.combinations(groups, 2):
+        assert (one[1] == other[1]) is (one[2] == other[2]), (one, other)
 
 
 def test_the_webhooks_secret_goes_to_the_jobs_that_end_demos_and_to_no_other() -> None:
