@@ -40,7 +40,7 @@ def was_opened(repository: Repository, base: str, since: datetime.date) -> bool:
     One that was closed without a merge counts: somebody did not want it.
     """
     for pull in repository.get_pulls(state="all", base=base, sort="updated", direction="desc"):
-        if pull.updated_at.date() < since:
+        if (pull.updated_at or pull.created_at).date() < since:
             break
         newest = max(pull.created_at, pull.merged_at or pull.created_at)
         if is_promotion(pull, repository) and newest.date() >= since:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,10 +14,12 @@ from flow.errors import FlowError
 from flow.promotion import due, steps
 from flow.runs import jobs
 from flow.runs.run import Run
+from sandbox.github.access import BOT
 from tests.unit.github_hub import FULL_NAME, Served
 from tests.unit.github_hub import served as served
 from tests.unit.promoting import begin, merge, merged
 
+WORKFLOW = Path(__file__).resolve().parents[2] / ".github/workflows/flow.yml"
 DAY = datetime.timedelta(days=1)
 # Both are due on it.
 MONDAY = datetime.date(2030, 7, 1)
@@ -98,6 +101,32 @@ def test_on_the_due_day_both_are_opened_and_told(served: Served, run: Run) -> No
     told = run.summary.read_text()
     for what in ("staging", "production"):
         assert f"- promotion to {what}: opened {served.url}/{FULL_NAME}/pull/" in told
+
+
+def test_the_runs_own_token_with_what_its_job_is_granted_opens_both(
+    served: Served, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = yaml.safe_load(WORKFLOW.read_text())["jobs"]["promote"]
+    assert job["steps"][0]["env"]["GITHUB_TOKEN"] == "${{ github.token }}"
+    token = served.hub.tokens.mint(
+        BOT, "workflow", permissions=job["permissions"], repositories=[FULL_NAME]
+    )
+    monkeypatch.setenv("GITHUB_TOKEN", token)
+    # `flow init` sets this.
+    allowed = {"default_workflow_permissions": "read", "can_approve_pull_request_reviews": True}
+    path = f"/repos/{FULL_NAME}/actions/permissions/workflow"
+    assert served.raw.put(path, json=allowed).status_code == 204
+    jobs.promote(run, it_is(served, MONDAY))
+    for base in ("staging", "main"):
+        (pull,) = served.repo.get_pulls(state="open", base=base)
+        assert pull.user.login == BOT
+
+
+def test_by_hand_it_runs_as_at_night_and_never_twice_at_once() -> None:
+    job = yaml.safe_load(WORKFLOW.read_text())["jobs"]["promote"]
+    started = {f"github.event_name == '{name}'" for name in ("schedule", "workflow_dispatch")}
+    assert set(job["if"].split(" || ")) == started
+    assert job["concurrency"]["group"] == "flow-promote"
 
 
 def test_where_the_due_days_run_was_dropped_the_next_one_opens_them(
