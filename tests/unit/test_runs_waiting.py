@@ -55,7 +55,8 @@ def team(monkeypatch: pytest.MonkeyPatch) -> Team:
 
 
 def waited(team: Any, work: Callable[[], str] | None = None) -> str:
-    return waiting.when_idle(team, STACK, work or team.work)
+    done: str = waiting.when_idle(team, STACK, work or team.work)
+    return done
 
 
 def test_a_stack_that_nobody_holds_is_not_waited_for(team: Team) -> None:
