@@ -133,6 +133,8 @@ class DeploymentArgs(TypedDict):
     """{"server", "username", "password"}: what the server pulls with from now on."""
     password: NotRequired[pulumi.Input[str | None]]
     """Of basic authentication, where the bundle was rendered with a `auth_user`."""
+    behind: NotRequired[bool]
+    """`history.is_behind`: no job of it runs on data that is there."""
     machine: pulumi.Input[str]
     """`Provision.machine`: another server gets the release again."""
     hardware: NotRequired[pulumi.Input[str | None]]
@@ -163,6 +165,8 @@ class Deployment(pulumi.ComponentResource):
                 "registry": args.get("registry"),
                 "auth": {"password": args.get("password")},
                 "hardware": args.get("hardware"),
+                # Only where it is so: what is handed over is no other for all the rest.
+                **({"behind": True} if args.get("behind") else {}),
             },
             [args["machine"]],
             self,

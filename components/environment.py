@@ -191,6 +191,7 @@ class Environment(pulumi.ComponentResource):
                 "secrets": application["secrets"],
                 "registry": application["registry"],
                 "password": self.password,
+                "behind": history.is_behind(args["earlier"], args["kept"]),
                 "machine": provision.machine,
                 "hardware": server.hardware,
             },

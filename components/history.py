@@ -23,3 +23,14 @@ def with_release(
     current = {"id": id_, "since": since, "release": dict(release)}
     others = [dict(each) for each in earlier if each.get("release") != release]
     return [current, *others][:KEEP]
+
+
+def is_behind(earlier: Sequence[Mapping[str, Any]], release: Mapping[str, Any]) -> bool:
+    """Whether a newer release than this one ran before: this is a rollback, or stands on one.
+
+    The same for every `up` until a newer one is deployed. Its jobs must not run on the data, which
+    is as the newer one left it.
+    """
+    since = [int(each.get("since") or 0) for each in earlier if each.get("release") == release]
+    newest = max((int(each.get("since") or 0) for each in earlier), default=0)
+    return bool(since) and since[0] < newest

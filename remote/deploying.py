@@ -18,7 +18,7 @@ SILENCE_SECONDS = 40
 """The agent says something every five seconds: longer silence is a cut line."""
 DEADLINE_SECONDS = 1500
 PAUSE_SECONDS = 2
-_SENT = ("bundle", "secrets", "registry", "auth", "who")
+_SENT = ("bundle", "secrets", "registry", "auth", "behind", "who")
 
 
 def deploy(request: Mapping[str, object], report: Report) -> dict[str, object]:

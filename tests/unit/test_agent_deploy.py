@@ -35,7 +35,7 @@ def test_a_release_is_immutable_complete_and_private(bench: Bench) -> None:
     bench.deploy(asked)
     folder = bench.release(asked)
     assert {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()} == {
-        "Caddyfile", "compose.yaml", "environment.json", "manifest.json", "jobs-ran",
+        "Caddyfile", "compose.yaml", "environment.json", "manifest.json",
         "blue/compose.yaml", "green/compose.yaml",
     }  # fmt: skip
     assert (folder / "environment.json").stat().st_mode & 0o777 == 0o600

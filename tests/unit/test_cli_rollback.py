@@ -48,6 +48,24 @@ def test_the_same_release_on_another_server_is_nothing_to_go_back_to() -> None:
 
 
 @pytest.mark.parametrize(
+    ("recorded", "number", "behind"),
+    [
+        ([], 1, False),
+        ([entry(2, 2), entry(1, 1)], 3, False),
+        ([entry(2, 2), entry(1, 1)], 2, False),
+        ([entry(2, 2), entry(1, 1)], 1, True),
+        # Every `up` after the rollback, and forward again.
+        ([entry(1, 1), entry(2, 2)], 1, True),
+        ([entry(1, 1), entry(2, 2)], 2, False),
+    ],
+)
+def test_a_release_is_behind_while_a_newer_one_ran_before(
+    recorded: list[dict[str, Any]], number: int, behind: bool
+) -> None:
+    assert history.is_behind(recorded, entry(number, 0)["release"]) is behind
+
+
+@pytest.mark.parametrize(
     ("recorded", "wanted", "chosen"),
     [
         ([entry(2, 2), entry(1, 1)], None, "r1-abc"),

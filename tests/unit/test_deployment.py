@@ -50,6 +50,11 @@ def deployment(**more: Any) -> Deployment:
     )
 
 
+def test_only_of_a_release_that_is_behind_the_agent_is_told_so(engine: Engine) -> None:
+    run(engine, "staging", lambda: (deployment(behind=False), None))
+    assert "behind" not in stdin_of(engine, "staging-release")
+
+
 def test_the_command_line_is_the_same_on_every_machine(engine: Engine) -> None:
     run(engine, "staging", lambda: (provision(), deployment()))
     assert {each.inputs["create"] for each in engine.of_type("Command")} == {

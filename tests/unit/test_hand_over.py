@@ -41,6 +41,12 @@ def test_a_release_is_handed_over_and_followed(fake: FakeSsh, deploy: Run) -> No
     assert json.loads(fake.taken())["bundle"] == RELEASE["bundle"]
 
 
+def test_that_a_release_is_behind_reaches_the_agent(fake: FakeSsh, deploy: Run) -> None:
+    fake.acts(HELLO + f"take(); say({{'result': {OK!r}}})")
+    deploy({**RELEASE, "behind": True})
+    assert json.loads(fake.taken())["behind"] is True
+
+
 def test_nothing_is_secret_on_the_command_line_and_the_host_key_is_pinned(
     fake: FakeSsh, deploy: Run
 ) -> None:

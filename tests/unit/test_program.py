@@ -142,6 +142,25 @@ def test_a_registry_login_of_the_environments_stays_where_there_is_none(
     assert again(config) == {**LOGIN, "username": "another", "password": "hush"}
 
 
+def test_a_rollback_and_every_up_until_the_next_version_are_behind(
+    run_program: RunProgram, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(1_900_000_000, 2_000_000_000, 60))
+    monkeypatch.setattr("time.time", lambda: float(next(clock)))
+
+    def up(**settings: str) -> tuple[str, bool]:
+        engine.registered.clear()
+        run_program("staging", {**BASE, "zone": "example.org", **settings})
+        engine.state = recorded(engine)
+        release = handed_over(engine, "deploy")
+        return release["bundle"]["version"], release.get("behind", False)
+
+    runs = [{"version": "1.0"}, {"version": "2.0"}, {"rollback": "1.0"}, {}, {"version": "3.0"}]
+    assert [up(**settings) for settings in runs] == [
+        ("1.0", False), ("2.0", False), ("1.0", True), ("1.0", True), ("3.0", False),
+    ]  # fmt: skip
+
+
 def test_a_demo_is_small_hidden_ends_and_is_not_protected(run_program: RunProgram) -> None:
     engine = run_program("feature-demo-x", {**BASE, "zone": "example.org"})
     assert engine.one("Server", "feature-demo-x-server").inputs["serverType"] == "cx23"

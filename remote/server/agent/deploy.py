@@ -14,6 +14,7 @@ from .commands import Commands
 from .compose import Compose
 from .errors import DeployError
 from .health import Probe
+from .jobs import JobsRun
 from .machine import Machine
 from .policy import refusals
 from .releases import Release, Store
@@ -51,6 +52,7 @@ class Deployer:
         self.store = Store(machine.state)
         self.compose = Compose(commands, machine, say)
         self.caddy = Caddy(commands, machine.caddy)
+        self._jobs = JobsRun(machine.data)
         self._unscrubbed = Unscrubbed(machine, self.compose, say)
         self._switch = Switch(self.compose, self.caddy, probe, connections, say, sleep, clock)
 
@@ -58,9 +60,9 @@ class Deployer:
         """Deploy a checked request; the result's fields, or DeployError after going back."""
         bundle = request["bundle"]
         self._check_space(bundle.get("layers") or {})
-        self._check_volume(bundle["data"])
+        anew = self._check_volume(bundle["data"])
         before = self.store.current()
-        self._unscrubbed.empty_left(before)
+        anew = self._unscrubbed.empty_left(before) or anew
         if registry := request.get("registry"):
             self.compose.remember_credential(registry)
         release = self._write(request, other(before.slot) if before else SLOTS[0])
@@ -70,7 +72,7 @@ class Deployer:
         self._say(f"deploying version {bundle['version']} as release {release.id}")
         self._prepare(release)
         try:
-            self._run_jobs(release, before)
+            self._run_jobs(release, before, anew=anew, behind=request.get("behind") is True)
             tls = self._switch.to(release, before)
         except DeployError as error:
             raise DeployError(f"{error}{self._go_back(before, release)}", error.remedy) from None
@@ -89,8 +91,9 @@ class Deployer:
         if not self.caddy.is_serving(release):
             self.caddy.serve(release)
         if emptied:
+            self._jobs.begin(release, None)
             self._switch.run_jobs(release)
-            self.store.note_jobs(release)
+            self._jobs.end(release)
         ended = self.compose.up(release, release.manifest["start_seconds"])
         self.compose.remove_others(release)
         if not ended.ok:
@@ -112,8 +115,11 @@ class Deployer:
                 "serverType",
             )
 
-    def _check_volume(self, names: list[str]) -> None:
-        """The folders that hold data; on the server's own disk only where there is no volume."""
+    def _check_volume(self, names: list[str]) -> bool:
+        """Have the folders for data; on the server's own disk only where there is no volume.
+
+        Whether there are any, and none was there before.
+        """
         device = self._machine.facts().get("VOLUME", "")
         if device and names and not self._machine.data.is_mount():
             raise DeployError(
@@ -123,9 +129,9 @@ class Deployer:
         new = [name for name in names if not (self._machine.data / name).exists()]
         for name in new:
             (self._machine.data / name).mkdir(parents=True)
-        if new:
-            # No migration has ever run on what begins anew.
-            self.store.forget_jobs()
+        # No migration has ever run on what begins anew.
+        self._jobs.forget_without(new)
+        return bool(names) and len(new) == len(names)
 
     def _write(self, request: Mapping[str, Any], slot: str) -> Release:
         bundle = request["bundle"]
@@ -195,14 +201,30 @@ class Deployer:
             "check registryUsername and registryPassword in the settings, and that it exists",
         )
 
-    def _run_jobs(self, release: Release, before: Release | None) -> None:
-        """The release's jobs, once on this server, after a dump of what they may change."""
-        if not release.manifest["jobs"] or self.store.has_run_jobs(release):
+    def _run_jobs(
+        self, release: Release, before: Release | None, *, anew: bool, behind: bool
+    ) -> None:
+        """The release's jobs, once on this data, after a dump of what they may change.
+
+        None runs on data a newer version's have run on: it may be what they do not know.
+
+        anew    there is no data yet
+        behind  the stack's record has a newer version than this one
+        """
+        if not release.manifest["jobs"] or self._jobs.has_run(release):
+            return
+        later = self._jobs.later(release)
+        if not anew and (later or behind):
+            self._say(
+                f"no job of version {release.manifest['version']} runs: the data is as "
+                f"{f'version {later}' if later else 'a newer version'} left it"
+            )
             return
         if before is not None:
             keep_dumps(self.compose, before, release, self._machine.state, self._say)
+        self._jobs.begin(release, None if anew else before)
         self._switch.run_jobs(release)
-        self.store.note_jobs(release)
+        self._jobs.end(release)
 
     def _go_back(self, before: Release | None, failed: Release) -> str:
         """Have what ran before serve; what to add to the error about it."""

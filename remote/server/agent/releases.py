@@ -21,7 +21,6 @@ KEEP = 5
 FILES = frozenset({"compose.yaml", "Caddyfile", "acme-root.pem"})
 STEERS = re.compile(r"(DOCKER|COMPOSE|BUILDKIT|LD)_.*|PATH|HOME|BASH_ENV|ENV")
 """Variables that would steer Docker or a shell run by root instead of the application."""
-_JOBS_RAN = "jobs-ran"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ID = re.compile(r"^[a-z0-9][a-z0-9-]{5,63}$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
@@ -169,19 +168,6 @@ class Store:
         if current is not None and current.id != release.id:
             self._link("previous", current)
         self._link("current", release)
-
-    def has_run_jobs(self, release: Release) -> bool:
-        """Whether the release's jobs ran on the data that is here."""
-        return (release.path / _JOBS_RAN).exists()
-
-    def note_jobs(self, release: Release) -> None:
-        """The release's jobs have run."""
-        write_private(release.path / _JOBS_RAN, "")
-
-    def forget_jobs(self) -> None:
-        """No release's jobs have run on this data, which is new or was put back."""
-        for noted in self._releases.glob(f"*/{_JOBS_RAN}"):
-            noted.unlink()
 
     def prune(self, keep: int = KEEP) -> tuple[list[str], set[str]]:
         """Remove old releases. Returns their ids, and images no release needs any more."""

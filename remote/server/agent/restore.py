@@ -18,6 +18,7 @@ from .errors import DeployError
 from .feeding import LABEL, feed
 from .health import Probe
 from .incoming import taken_over
+from .jobs import JobsRun
 from .lines import Blot
 from .machine import Machine
 from .releases import Release, Store
@@ -222,9 +223,10 @@ class Restorer:
 
     def _run_jobs(self, release: Release, so_far: str) -> None:
         """Migrations: what came back may be older than the release that runs."""
-        store = Store(self._machine.state)
+        ran = JobsRun(self._machine.data)
         # Whatever ran on what was here did not run on this.
-        store.forget_jobs()
+        ran.forget()
+        ran.begin(release, None)
         for job in release.manifest["jobs"]:
             self._say(f"running job {job}")
             ended = self._compose.run_job(release, job, JOB_SECONDS)
@@ -233,7 +235,7 @@ class Restorer:
                     f"{so_far}, but job {job} failed on it: {ended.last()}",
                     "deploy the version the backup is of, or restore another: flow backup list",
                 )
-        store.note_jobs(release)
+        ran.end(release)
 
     def _await_well(self, release: Release, names: Sequence[str]) -> None:
         """Until what was started is healthy, and the public route says so."""

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from .compose import Compose
 from .errors import DeployError
+from .jobs import JobsRun
 from .lines import Blot
 from .machine import Machine
-from .releases import Release, Store, write_private
+from .releases import Release, write_private
 
 LABEL = "deployment-flow.scrub"
 SECONDS = 1800
@@ -47,7 +48,7 @@ class Unscrubbed:
 
     def begin(self, release: Release) -> None:
         """From now on what is here counts as unscrubbed, also after a power cut."""
-        Store(self._machine.state).forget_jobs()
+        JobsRun(self._machine.data).forget()
         self._machine.data.mkdir(parents=True, exist_ok=True)
         write_private(self._mark, json.dumps({"data": release.manifest.get("data") or []}))
         _sync(self._mark.parent)
@@ -83,7 +84,7 @@ class Unscrubbed:
                 shutil.rmtree(left)
         except OSError as error:
             raise _not_emptied(str(error)) from error
-        Store(self._machine.state).forget_jobs()
+        JobsRun(self._machine.data).forget()
         self.end()
 
     def _folders(self, release: Release | None) -> list[Path]:
