@@ -18,9 +18,12 @@ from .errors import DeployError
 from .slots import SLOTS, name_in
 
 KEEP = 5
+KEEP_FAILED = 1
 FILES = frozenset({"compose.yaml", "Caddyfile", "acme-root.pem"})
 STEERS = re.compile(r"(DOCKER|COMPOSE|BUILDKIT|LD)_.*|PATH|HOME|BASH_ENV|ENV")
 """Variables that would steer Docker or a shell run by root instead of the application."""
+_NEVER_SERVED = "never-served"
+"""A file in a release's folder, until the release is the current one for the first time."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ID = re.compile(r"^[a-z0-9][a-z0-9-]{5,63}$")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
@@ -147,6 +150,7 @@ class Store:
             **files,
             "environment.json": json.dumps(environment, sort_keys=True),
             "manifest.json": json.dumps(manifest, sort_keys=True, indent=2),
+            _NEVER_SERVED: "",
         }
         for name, text in contents.items():
             (partial / name).parent.mkdir(mode=0o700, exist_ok=True)
@@ -168,9 +172,14 @@ class Store:
         if current is not None and current.id != release.id:
             self._link("previous", current)
         self._link("current", release)
+        (release.path / _NEVER_SERVED).unlink(missing_ok=True)
+        os.utime(release.path)
 
     def prune(self, keep: int = KEEP) -> tuple[list[str], set[str]]:
-        """Remove old releases. Returns their ids, and images no release needs any more."""
+        """Remove old releases. Returns their ids, and images no release needs any more.
+
+        The last `keep` that served stay, whatever has failed since, and the last that failed.
+        """
         pinned = {r.id for r in (self.current(), self.previous()) if r is not None}
         found = [
             Release(path)
@@ -179,7 +188,9 @@ class Store:
         ]
         found.sort(key=lambda release: release.path.stat().st_mtime, reverse=True)
         others = [release for release in found if release.id not in pinned]
-        old = others[max(keep - len(pinned), 0) :]
+        failed = [release for release in others if (release.path / _NEVER_SERVED).exists()]
+        served = [release for release in others if release not in failed]
+        old = [*served[max(keep - len(pinned), 0) :], *failed[KEEP_FAILED:]]
         kept_images = {i for r in found if r not in old for i in r.manifest["images"].values()}
         freed = {i for r in old for i in r.manifest["images"].values()} - kept_images
         for release in old:
