@@ -34,6 +34,8 @@ class FakeCommands(Commands):
     dumped: str = "dumped"
     local_layers: list[str] = field(default_factory=list)
     """Layers of each image that is there, as Docker lists them."""
+    logged: dict[str, list[str]] = field(default_factory=dict)
+    """Service, as it is called in its slot → the lines of its log."""
     killed: list[str] = field(default_factory=list)
     """Names of containers that memory was the end of while a release came up."""
     ran: list[str] = field(default_factory=list)
@@ -60,18 +62,14 @@ class FakeCommands(Commands):
         for part, said in self.failing.items():
             if part in line:
                 return Ended(1, tuple(said))
-        if " compose " in line and " ps " in line:
-            return Ended(
-                0, tuple(json.dumps(self._in_slot(each, line)) for each in self.containers)
-            )
+        if " compose " in line:
+            return Ended(0, tuple(self._composed(line)))
         if line.startswith("docker image ls"):
             return Ended(0, ("sha256:1",))
         if ".RootFS.Layers" in line:
             return Ended(0, tuple(self.local_layers))
         if line.startswith("docker ps "):
             return Ended(0, tuple(self.all_containers))
-        if " config --format json" in line:
-            return Ended(0, (json.dumps({"services": self.configured}),))
         if line.startswith("docker inspect") and "deployment-flow.dump" in line:
             return Ended(0, tuple(self.dump_labels.get(arguments[-1], ["<no value>"])))
         if line.startswith("perl "):
@@ -90,6 +88,13 @@ class FakeCommands(Commands):
     ) -> Ended:
         into.write_text(self.dumped)
         return self.run(arguments, seconds=seconds, environment=environment)
+
+    def _composed(self, line: str) -> list[str]:
+        if " ps " in line:
+            return [json.dumps(self._in_slot(each, line)) for each in self.containers]
+        if " config --format json" in line:
+            return [json.dumps({"services": self.configured})]
+        return self.logged.get(line.split()[-1], []) if " logs " in line else []
 
     def _in_slot(self, container: dict[str, Any], line: str) -> dict[str, Any]:
         moved = "/green/" in line and container["Service"] in self.doubled

@@ -165,6 +165,48 @@ def test_a_route_that_answers_wrongly_gives_way(bench: Bench) -> None:
     assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
 
 
+@pytest.mark.parametrize("fault", ["answers badly", "crashes", "public route"])
+def test_a_failure_shows_the_last_lines_of_the_service_that_failed(
+    bench: Bench, fault: str
+) -> None:
+    bench.deploy(request(1))
+    bench.commands.logged = {"web": ["Traceback: no such table"], "db": ["ready"]}
+    targets = [{"service": "web", "port": 20002, "path": "/healthz"}]
+    if fault == "answers badly":
+        bench.probe.sick.add(20002)
+    elif fault == "public route":
+        bench.probe.public_status = 502
+    else:
+        crashed = {"Service": "web", "Name": "app-web-1", "State": "restarting", "ExitCode": 3}
+        bench.commands.containers = [crashed]
+        bench.commands.failing = {f"{bench.release(request(2, targets=targets)).name}/green/"
+                                  "compose.yaml up": ["unhealthy"]}  # fmt: skip
+    with pytest.raises(DeployError):
+        bench.deploy(request(2, targets=targets))
+    shown = bench.said.index("--- last lines of web ---")
+    assert bench.said[shown + 1] == "  Traceback: no such table"
+    assert "  ready" not in bench.said
+
+
+def test_only_the_last_lines_of_a_failure_are_shown(bench: Bench) -> None:
+    bench.commands.logged = {"web": [f"line {number}" for number in range(50)]}
+    bench.probe.sick.add(20001)
+    with pytest.raises(DeployError):
+        bench.deploy(request())
+    assert [line for line in bench.said if line.startswith("  line")] == [
+        f"  line {number}" for number in range(30, 50)
+    ]
+
+
+def test_a_service_that_crashes_once_it_is_up_is_named_with_its_exit_code(bench: Bench) -> None:
+    bench.commands.containers = [
+        {"Service": "web", "Name": "app-web-1", "State": "restarting", "ExitCode": 3}
+    ]
+    bench.probe.sick.add(20001)
+    with pytest.raises(DeployError, match=r"gave status 503; service web is restarting, exit code"):
+        bench.deploy(request())
+
+
 def test_a_certificate_that_is_late_stops_nothing(bench: Bench) -> None:
     bench.probe.has_certificate = False
     result = bench.deploy(request())

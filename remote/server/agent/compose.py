@@ -14,6 +14,7 @@ from .releases import Release, write_private
 from .slots import PROJECT, plain
 
 _LABEL = "com.docker.compose"
+_LAST_LINES = 20
 _OUT_OF_MEMORY = " (killed: out of memory)"
 Say = Callable[[str], None]
 
@@ -210,27 +211,27 @@ class Compose:
             )
         ]
 
-    def explain(self, release: Release) -> str:
-        """Say the last lines of every service that is not well; returns the cause in one line."""
+    def explain(self, release: Release, failed: Sequence[str] = ()) -> str:
+        """Say the last lines of every service that is not well; returns the cause in one line.
+
+        failed  services that are not well for a reason Docker does not know: their lines, too
+        """
+        unwell = self.unwell(release)
         causes = []
-        for container in self.unwell(release):
-            service, name = container["Service"], container["Name"]
+        for container in unwell:
             state = container.get("Health") or container["State"]
             code = container.get("ExitCode")
             causes.append(
-                f"service {service} is {state}{f', exit code {code}' if code else ''}"
-                f"{self._ends(name)}"
+                f"service {container['Service']} is {state}"
+                f"{f', exit code {code}' if code else ''}{self._ends(container['Name'])}"
             )
+        for service in dict.fromkeys([*failed, *(each["Service"] for each in unwell)]):
             self._say(f"--- last lines of {service} ---")
-            for line in self.compose(
-                release,
-                "logs",
-                "--no-color",
-                "--no-log-prefix",
-                "--tail",
-                "20",
+            ended = self.compose(
+                release, "logs", "--no-color", "--no-log-prefix", "--tail", str(_LAST_LINES),
                 *release.called([service]),
-            ).lines[-20:]:
+            )  # fmt: skip
+            for line in ended.lines[-_LAST_LINES:] or ("(it has said nothing)",):
                 self._say(f"  {line}")
         return "; ".join(causes)
 

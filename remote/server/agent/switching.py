@@ -130,9 +130,10 @@ class Switch:
                 if answer.ok:
                     break
                 if self._clock() >= until:
-                    self._compose.explain(release)
+                    cause = self._compose.explain(release, [target["service"]])
                     raise DeployError(
-                        f"service {target['service']} is not well: {target['path']} gave {answer}",
+                        f"service {target['service']} is not well: {target['path']} gave {answer}"
+                        + (f"; {cause}" if cause else ""),
                         "correct the service, or the label deployment-flow.health",
                     )
                 self._sleep(0.5)
@@ -154,6 +155,7 @@ class Switch:
         for target in manifest["targets"]:
             while not (answer := self._public(release, target["path"])).ok:
                 if self._clock() >= until:
+                    self._compose.explain(release, [target["service"]])
                     raise DeployError(
                         f"{manifest['url']}{target['path']} gave {answer} through the web server",
                         "check the labels deployment-flow.path and deployment-flow.health",
