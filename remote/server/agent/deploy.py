@@ -220,7 +220,7 @@ class Deployer:
                 f"{f'version {later}' if later else 'a newer version'} left it"
             )
             return
-        if before is not None:
+        if not anew:
             keep_dumps(self.compose, before, release, self._machine.state, self._say)
         self._jobs.begin(release, None if anew else before)
         self._switch.run_jobs(release)

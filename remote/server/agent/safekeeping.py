@@ -10,15 +10,18 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .compose import Compose
-from .dump import SECONDS, commands_of, dumps
+from .dump import LABEL, SECONDS, commands_of, dumps
 from .errors import DeployError
 from .releases import Release
 
 KEEP = 3
 MINIMUM_FREE = 512 * 1024**2
-"""Bytes that must stay free for the database while its dump is written."""
+"""Bytes that must stay free beside a dump, which takes what the largest one kept took."""
+
+Say = Callable[[str], None]
 
 
 def folder_of(state: Path) -> Path:
@@ -27,26 +30,30 @@ def folder_of(state: Path) -> Path:
 
 
 def keep_dumps(
-    compose: Compose, running: Release, new: Release, state: Path, say: Callable[[str], None]
+    compose: Compose, running: Release | None, new: Release, state: Path, say: Say
 ) -> None:
-    """Dump every service of `running` that says how. Raises DeployError.
+    """Dump every service of `running` that says how; warn of the others. Raises DeployError.
 
     As `new` says it, where it does: a label that was wrong is mended by a deploy. Whole or not at
-    all; the oldest beyond KEEP go.
+    all; of the earlier ones the oldest beyond KEEP go first.
+
+    running  None on a server that has the data only
     """
-    found = dumps(compose, running)
+    found = dumps(compose, running) if running is not None else {}
+    mended = commands_of(compose, new)
+    for service, why in sorted(_undumped(compose, running, new, {*found}, {*mended}).items()):
+        say(f"warning: the jobs run without a dump of service {service}: {why}")
     if not found:
         return
-    mended = commands_of(compose, new)
     folder = folder_of(state)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_room(folder)
     when = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     partial = folder / f".{when}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True, mode=0o700)
+    partial.mkdir(mode=0o700)
     try:
         for service, (container, label) in sorted(found.items()):
             say(f"dumping {service} before the jobs run")
-            _check_space(folder)
             file = partial / f"{service}.dump"
             ended = compose.save(container, mended.get(service, label), file, seconds=SECONDS)
             if not ended.ok or file.stat().st_size == 0:
@@ -59,15 +66,58 @@ def keep_dumps(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    for old in sorted(each for each in folder.iterdir() if each.is_dir())[:-KEEP]:
+
+
+def _undumped(
+    compose: Compose, running: Release | None, new: Release, dumped: set[str], labelled: set[str]
+) -> dict[str, str]:
+    """Service → why there is no dump of it, of those that say how and, where none does, hold data.
+
+    labelled  services of `new` that say how
+    """
+    if running is None:
+        return dict.fromkeys(labelled, "no version runs on this server yet") or _unlabelled(new)
+    up = {each["Service"] for each in compose.containers(running) if each["State"] == "running"}
+    found = {
+        service: f"what runs of it has no label {LABEL} yet" if service in up else "it does not run"
+        for service in labelled - dumped
+    }
+    return found if found or dumped else _unlabelled(new)
+
+
+def _unlabelled(release: Release) -> dict[str, str]:
+    """Every service that holds data, where none says how it is saved."""
+    manifest = release.manifest
+    names = set(manifest.get("data") or [])
+
+    def source(mount: Any) -> str:
+        return str(mount.get("source") if isinstance(mount, dict) else mount.partition(":")[0])
+
+    return {
+        name: f"it has no label {LABEL}"
+        for name, service in release.compose["services"].items()
+        if name not in manifest["jobs"]
+        and any(source(mount) in names for mount in service.get("volumes") or [])
+    }
+
+
+def _make_room(folder: Path) -> None:
+    """Remove what gives way to one more dump. Raises DeployError, before that, for too little."""
+    earlier = {each: _size(each) for each in sorted(folder.iterdir()) if each.is_dir()}
+    whole = [each for each in earlier if not each.name.startswith(".")]
+    # What a killed deploy has left begins with a dot.
+    going = [each for each in earlier if each not in whole[-KEEP + 1 :]]
+    needed = MINIMUM_FREE + max((earlier[each] for each in whole), default=0)
+    free = shutil.disk_usage(folder).free + sum(earlier[each] for each in going)
+    if free < needed:
+        raise DeployError(
+            f"only {free // 1024**2} MiB are free on the server for the dump before the jobs, and "
+            f"it needs {needed // 1024**2}, by the largest one kept; no job has run",
+            "free space there (`docker system df` shows what takes it) or take a larger serverType",
+        )
+    for old in going:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _check_space(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < MINIMUM_FREE:
-        raise DeployError(
-            f"only {free // 1024**2} MiB are free on the server for the dump before the jobs; "
-            "no job has run",
-            "free space there, or take a larger serverType",
-        )
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.iterdir())
