@@ -9,6 +9,7 @@ import pytest
 
 from remote.server.agent import safekeeping
 from remote.server.agent.errors import DeployError
+from remote.server.agent.releases import Release
 from tests.unit import agent_bench
 from tests.unit.agent_bench import PINNED, Bench, request
 
@@ -17,7 +18,7 @@ WARNING = "warning: the jobs run without a dump of service db: "
 MIB = 1024**2
 
 
-def asked(number: int) -> dict[str, Any]:
+def asked(number: int, **more: Any) -> dict[str, Any]:
     """A release whose service db holds the data."""
     services = {
         "web": {"image": PINNED.format(number)},
@@ -28,7 +29,7 @@ def asked(number: int) -> dict[str, Any]:
         "compose.yaml": json.dumps({"services": services, "volumes": {"db": {}}}),
         "Caddyfile": "#\n",
     }
-    return request(number, files=files)
+    return request(number, files=files, **more)
 
 
 @pytest.fixture
@@ -84,6 +85,22 @@ def test_jobs_on_data_that_came_to_another_server_are_warned_of(
     shutil.copytree(bench.machine.data, other.machine.data)
     other.commands.configured = configured
     assert warnings(other) == [f"{WARNING}{why}"]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_whichever_of_several_jobs_fails_no_later_one_runs_and_the_old_version_serves(
+    bench: Bench, failing: int
+) -> None:
+    jobs = ["check", "migrate", "seed"]
+    bench.commands.ran.clear()
+    bench.commands.failing = {f"--name app-job-{jobs[failing]} ": ["it fails"]}
+    with pytest.raises(DeployError, match=rf"^job {jobs[failing]} failed .*version 1.0.0 still"):
+        bench.deploy(asked(2, jobs=jobs))
+    ran = [line.split()[-1] for line in bench.commands.ran if " run --rm" in line]
+    assert ran == jobs[: failing + 1]
+    (dump,) = safekeeping.folder_of(bench.machine.state).glob("*/db.dump")
+    assert dump.read_text() == "dumped"
+    assert bench.store().current() == Release(bench.release(asked(1)), "blue")
 
 
 def kept(bench: Bench, *sizes: int) -> list[Path]:
