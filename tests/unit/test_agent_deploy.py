@@ -106,39 +106,6 @@ def test_a_release_that_does_not_start_gives_way_to_the_one_before(bench: Bench)
     assert (bench.machine.state / "current").resolve() == bench.release(request(1)) / "blue"
 
 
-def test_memory_is_named_when_a_container_was_killed_for_it(bench: Bench) -> None:
-    bench.commands.containers = [
-        {"Service": "web", "Name": "app-web-1", "State": "exited", "ExitCode": 137}
-    ]
-    bench.commands.failing = {" up --detach": ["exited (137)"], "docker inspect": ["true 4"]}
-    with pytest.raises(DeployError, match="killed: out of memory"):
-        bench.deploy(request())
-
-
-def test_memory_is_named_when_docker_has_started_the_container_again(bench: Bench) -> None:
-    bench.commands.containers = [
-        {"Service": "web", "Name": "app-web-1", "State": "running", "Health": "starting"}
-    ]
-    seen = "false 3 2031-05-31T09:00:00.123456789Z"
-    bench.commands.failing = {" up --detach": ["unhealthy"], "docker inspect": [seen]}
-    with pytest.raises(DeployError, match=r"web is starting, started again 3 times$"):
-        bench.deploy(request())
-    events = "docker events --since 2031-05-31T09:00:00.123456789Z"
-    bench.commands.failing[events] = ["oom", "oom"]
-    with pytest.raises(DeployError, match=r"again 3 times \(killed: out of memory\)"):
-        bench.deploy(request())
-
-
-def test_memory_is_named_though_docker_has_forgotten_its_events(bench: Bench) -> None:
-    bench.commands.containers = [
-        {"Service": "web", "Name": "app-web-1", "State": "running", "Health": "starting"}
-    ]
-    bench.commands.failing = {" up --detach": ["unhealthy"], "docker inspect": ["false 1 2031"]}
-    bench.commands.killed = ["app-web-1"]
-    with pytest.raises(DeployError, match=r"started again once \(killed: out of memory\)"):
-        bench.deploy(request())
-
-
 def test_what_is_watched_is_read_meanwhile_and_ends_with_the_block() -> None:
     started = time.monotonic()
     with Commands().watch(["sh", "-c", "echo one; exec sleep 600"]) as said:
@@ -163,48 +130,6 @@ def test_a_route_that_answers_wrongly_gives_way(bench: Bench) -> None:
     with pytest.raises(DeployError, match="through the web server"):
         bench.deploy(request(2))
     assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
-
-
-@pytest.mark.parametrize("fault", ["answers badly", "crashes", "public route"])
-def test_a_failure_shows_the_last_lines_of_the_service_that_failed(
-    bench: Bench, fault: str
-) -> None:
-    bench.deploy(request(1))
-    bench.commands.logged = {"web": ["Traceback: no such table"], "db": ["ready"]}
-    targets = [{"service": "web", "port": 20002, "path": "/healthz"}]
-    if fault == "answers badly":
-        bench.probe.sick.add(20002)
-    elif fault == "public route":
-        bench.probe.public_status = 502
-    else:
-        crashed = {"Service": "web", "Name": "app-web-1", "State": "restarting", "ExitCode": 3}
-        bench.commands.containers = [crashed]
-        bench.commands.failing = {f"{bench.release(request(2, targets=targets)).name}/green/"
-                                  "compose.yaml up": ["unhealthy"]}  # fmt: skip
-    with pytest.raises(DeployError):
-        bench.deploy(request(2, targets=targets))
-    shown = bench.said.index("--- last lines of web ---")
-    assert bench.said[shown + 1] == "  Traceback: no such table"
-    assert "  ready" not in bench.said
-
-
-def test_only_the_last_lines_of_a_failure_are_shown(bench: Bench) -> None:
-    bench.commands.logged = {"web": [f"line {number}" for number in range(50)]}
-    bench.probe.sick.add(20001)
-    with pytest.raises(DeployError):
-        bench.deploy(request())
-    assert [line for line in bench.said if line.startswith("  line")] == [
-        f"  line {number}" for number in range(30, 50)
-    ]
-
-
-def test_a_service_that_crashes_once_it_is_up_is_named_with_its_exit_code(bench: Bench) -> None:
-    bench.commands.containers = [
-        {"Service": "web", "Name": "app-web-1", "State": "restarting", "ExitCode": 3}
-    ]
-    bench.probe.sick.add(20001)
-    with pytest.raises(DeployError, match=r"gave status 503; service web is restarting, exit code"):
-        bench.deploy(request())
 
 
 def test_a_certificate_that_is_late_stops_nothing(bench: Bench) -> None:
@@ -311,45 +236,6 @@ def test_a_registry_credential_is_kept_for_later_pulls(bench: Bench) -> None:
     assert json.loads(config.read_text()) == {"auths": {"ghcr.io": {"auth": "dTpwNHNzd29yZA=="}}}
     assert config.stat().st_mode & 0o777 == 0o600
     assert not any("p4ssword" in line for line in bench.commands.ran)
-
-
-def test_old_releases_and_their_images_go_and_the_last_ones_stay(bench: Bench) -> None:
-    for number in range(1, 8):
-        bench.deploy(request(number))
-    kept = sorted(each.name[:8] for each in (bench.machine.state / "releases").iterdir())
-    assert kept == [f"r-{number:06}" for number in range(3, 8)]
-    removed = [line.split()[-1] for line in bench.commands.ran if "image rm" in line]
-    assert removed == [f"registry.example/web@sha256:{number:064}" for number in (1, 2)]
-
-
-def five_served_three_failed_and_one_serves(bench: Bench) -> None:
-    for number in range(1, 6):
-        bench.deploy(request(number))
-    for number in range(6, 9):
-        bench.commands.failing = {f"r-{number:06}": ["it fails"]}
-        with pytest.raises(DeployError):
-            bench.deploy(request(number))
-    bench.deploy(request(9))
-
-
-def test_versions_that_failed_put_out_none_that_served(bench: Bench) -> None:
-    five_served_three_failed_and_one_serves(bench)
-    kept = sorted(int(each.name[2:8]) for each in (bench.machine.state / "releases").iterdir())
-    # The last five that served, and the last that failed.
-    assert kept == [2, 3, 4, 5, 8, 9]
-
-
-def test_the_image_of_a_version_that_served_outlives_failed_ones(bench: Bench) -> None:
-    five_served_three_failed_and_one_serves(bench)
-    removed = [line[-1] for line in bench.commands.ran if "image rm" in line]
-    assert sorted(removed) == ["1", "6", "7"]
-
-
-def test_what_was_gone_back_to_counts_as_the_last_that_served(bench: Bench) -> None:
-    for number in (1, 2, 3, 4, 5, 1, 6, 7):
-        bench.deploy(request(number))
-    kept = sorted(int(each.name[2:8]) for each in (bench.machine.state / "releases").iterdir())
-    assert kept == [1, 4, 5, 6, 7]
 
 
 def test_a_boot_brings_up_the_current_release_whatever_was_half_done(bench: Bench) -> None:

@@ -117,7 +117,7 @@ def kept(bench: Bench, *sizes: int) -> list[Path]:
 def free(monkeypatch: pytest.MonkeyPatch, mib: int) -> None:
     """Have that much free where dumps are."""
     usage = shutil.disk_usage("/")
-    monkeypatch.setattr(safekeeping.shutil, "disk_usage", lambda path: usage._replace(
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(
         free=(mib if "dumps" in str(path) else 9999) * MIB
     ))  # fmt: skip
 

@@ -43,7 +43,7 @@ def keep_dumps(
     mended = commands_of(compose, new)
     for service, why in sorted(_undumped(compose, running, new, {*found}, {*mended}).items()):
         say(f"warning: the jobs run without a dump of service {service}: {why}")
-    if not found:
+    if running is None or not found:
         return
     folder = folder_of(state)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
