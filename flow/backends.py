@@ -20,12 +20,29 @@ PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105  # nosec B105
 KEY = "AWS_ACCESS_KEY_ID"
 KEY_SECRET = "AWS_SECRET_ACCESS_KEY"  # noqa: S105  # nosec B105
 _OWN = (URL, PASSPHRASE, KEY, KEY_SECRET)
+_DRILL = f"{naming.DEMO_STACK}drill--"
 _GROUP_OF_STAGE = {"dev": NONPROD, "staging": NONPROD, "prod": PROD, "demo": DEMO}
 
 
+def drills_of(environment: str) -> str:
+    """What the stacks of an environment's drills begin with; a drill adds a word without hyphens.
+
+    No branch is deployed to such a stack: where one has two hyphens in a row, its stack has a hash.
+    So nobody's push gets a demo into production's state.
+    """
+    return f"{_DRILL}{naming.slug(environment, 24)}-"
+
+
 def group_of(stack: str) -> str:
-    """The group a stack belongs to; a stack of no stage is where dev and staging are."""
-    return _GROUP_OF_STAGE.get(str(naming.stage_of_stack(stack)), NONPROD)
+    """The group a stack belongs to; a stack of no stage is where dev and staging are.
+
+    A drill is where the environment is whose data it holds.
+    """
+    stage = str(naming.stage_of_stack(stack))
+    if stack.startswith(_DRILL):
+        stage = stack.removeprefix(_DRILL).rpartition("-")[0]
+        return _GROUP_OF_STAGE.get(stage, DEMO)
+    return _GROUP_OF_STAGE.get(stage, NONPROD)
 
 
 def of_group(variable: str, group: str) -> str:

@@ -94,7 +94,7 @@ def end(
     from flow import saving
 
     stack = stack_for(branch)
-    if stack not in project.stacks.names((backends.DEMO,)):
+    if stack not in project.stacks.names((backends.group_of(stack),)):
         return {"environment": stack, "changes": {}, "dump": None, "gone": True}
     dumps = dumps or Dumps()
     found = state.parse(project.stacks.state(stack))
@@ -119,7 +119,7 @@ def end(
 
 
 def names(project: Project) -> list[str]:
-    """Stacks of demos, sorted."""
+    """Stacks of demos, sorted; the drills of stages are not among them."""
     listed = project.stacks.names((backends.DEMO,))
     return sorted(name for name in listed if naming.stage_of_stack(name) == "demo")
 

@@ -49,7 +49,9 @@ def script(engine: Path) -> str:
     """The script, for an engine at `engine`; pure."""
     demos = naming.stack_of_branch(naming.DEMO_BRANCH + "x").removesuffix("x")
     cases = {str(stack): backends.group_of(stack) for stack in naming.STAGE_BRANCHES}
-    cases[f"{demos}*"] = backends.DEMO
+    # The first that fits decides.
+    drills = {f"{backends.drills_of(stack)}*": group for stack, group in cases.items()}
+    cases |= {**drills, f"{demos}*": backends.DEMO}
     variables = (backends.URL, backends.PASSPHRASE)
     given = [
         f'own={name}_$group; [ -z "${{!own-}}" ] || export {name}="${{!own}}"' for name in variables

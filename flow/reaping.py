@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from components import naming
-from flow import clock, demos, destroying, pricing, state, survey
+from flow import backends, clock, demos, destroying, pricing, state, survey
 from flow.engine import ENGINES, at_once
 from flow.errors import FlowError
 from flow.labelled import ALL, Cloud, Found
@@ -98,6 +98,8 @@ def lost(listed: list[Found], project: str, known: Mapping[str, bool], now: floa
     for each in listed:
         ours = each.labels.get("project") == naming.label_value(project)
         is_demo = each.labels.get("stage") == "demo" and each.stack.startswith(naming.DEMO_STACK)
+        # A stage's drill is in a state that the demos' reaper does not read.
+        is_demo = is_demo and backends.group_of(each.stack) == backends.DEMO
         if ours and is_demo and not known.get(each.stack):
             by_stack.setdefault(each.stack, []).append(each)
     verdicts = []

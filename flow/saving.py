@@ -34,7 +34,7 @@ def save(stack: str, found: State, folder: Path | None, say: Callable[[str], Any
     if not found.release:
         return None  # no release was ever found healthy there
     # What could stop it later is asked before anything is fetched.
-    seal = sealer()
+    seal = sealer(stack)
     place = folder or (Path(os.environ["FLOW_DUMPS"]) if os.environ.get("FLOW_DUMPS") else None)
     pushes = place is None and bool(os.environ.get("REGISTRY_PUSH_USERNAME"))
     if place is None and not pushes:
@@ -63,12 +63,12 @@ def save(stack: str, found: State, folder: Path | None, say: Callable[[str], Any
     return _push(files, f"{found.release.get('prefix')}/dumps:{stack}-{when}", say)
 
 
-def sealer() -> Callable[[bytes], bytes]:
-    """What encrypts. Raises FlowError where there is no key and no passphrase."""
+def sealer(stack: str) -> Callable[[bytes], bytes]:
+    """What encrypts a stack's data. Raises FlowError where there is no key and no passphrase."""
     if given := os.environ.get(RECIPIENT):
         key = recipient(given)
         return lambda content: bytes(pyrage.encrypt(content, [key]))
-    if passphrase := backends.passphrase(backends.DEMO, os.environ):
+    if passphrase := backends.passphrase(backends.group_of(stack), os.environ):
         return lambda content: bytes(pyrage.passphrase.encrypt(content, passphrase))
     raise no_key()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from components import naming
-from flow import clock, engine, locks, ownerless, pricing, state, survey
+from flow import backends, clock, engine, locks, ownerless, pricing, state, survey
 from flow.errors import FlowError
 from flow.labelled import DATA, UNPRICED, Cloud, Found
 from flow.ownerless import Key
@@ -171,6 +171,8 @@ def _of_stack(
         return Finding(each, "keep", f"{owner.name} lives, and its state lacks this; {back}")
     if each.labels.get("stage") != "demo":
         return Finding(each, "keep", f"it is a stage's; {name}")
+    if backends.group_of(each.stack) != backends.DEMO:
+        return Finding(each, "keep", f"it is of a stage's drill, and holds a stage's data; {name}")
     if not any_demo:
         return Finding(each, "keep", f"the state has no demo: is it the demos' own? Then {name}")
     return None
@@ -214,10 +216,15 @@ def plan(project: Project, wish: Wish) -> Plan:
     # What an update has made since the states were read is in one of them now.
     lost = ownerless.ownerless(look.lost, project.name, ownerless.held(newest))
     now = clock.now()
-    any_demo = any(naming.stage_of_stack(name) == "demo" for name in look.names)
+    any_demo = any(_is_demo(name) for name in look.names)
     findings = judge(lost, owners, wish, now, any_demo=any_demo)
     prices = ownerless.prices_for(project, look) if findings else None
     return Plan(tuple(findings), prices, now, look.problems, look.clouds)
+
+
+def _is_demo(stack: str) -> bool:
+    """Whether it is in the demos' state; a stage's drill is not."""
+    return naming.stage_of_stack(stack) == "demo" and backends.group_of(stack) == backends.DEMO
 
 
 def only(planned: Plan, agreed: Sequence[Finding]) -> Plan:

@@ -1,7 +1,8 @@
 """A rehearsal of the worst day: the newest backup, restored on a server made for it and gone after.
 
-Nothing of the environment itself is touched. The server is a demo of its own: it has an end, and
-where this process is killed before it could remove it, the next drill or nightly backup does.
+Nothing of the environment itself is touched. The server is a demo of its own, in the state and the
+Hetzner project of the environment whose data it holds: it has an end, and where this process is
+killed before it could remove it, the next drill or nightly backup does.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import naming
-from flow import clock, deploying, destroying, state
+from flow import backends, clock, deploying, destroying, state
 from flow.backups import restoring
 from flow.backups.keeping import Store
 from flow.backups.records import Backup
@@ -24,7 +24,6 @@ from flow.errors import FlowError
 from flow.project import Project
 from flow.stages import Stages
 
-DRILL = "drill-"
 MOST_SECONDS = 3 * 3600
 """What is older is no drill that still runs."""
 
@@ -63,14 +62,8 @@ class Drilled:
 
 
 def stack_for(environment: str) -> str:
-    """A name of its own for the server of one drill."""
-    branch = f"{naming.DEMO_BRANCH}{_word(environment)}{secrets.token_hex(2)}"
-    return naming.stack_of_branch(branch)
-
-
-def _word(environment: str) -> str:
-    """What the names of an environment's drills begin with, after what all demos' do."""
-    return f"{DRILL}{naming.slug(environment, 24)}-"
+    """A name of its own for the server of one drill; it tells whose drill it is."""
+    return f"{backends.drills_of(environment)}{secrets.token_hex(2)}"
 
 
 def clear(project: Project, environment: str, stages: Stages) -> list[str]:
@@ -79,8 +72,8 @@ def clear(project: Project, environment: str, stages: Stages) -> list[str]:
     The demos' reaper cannot: it reaches neither the state nor the Hetzner project of a stage.
     """
     removed = []
-    for stack in project.stacks.names():
-        if not stack.startswith(f"{naming.DEMO_STACK}{_word(environment)}"):
+    for stack in project.stacks.names((backends.group_of(environment),)):
+        if not stack.startswith(backends.drills_of(environment)):
             continue
         found = state.parse(project.stacks.state(stack))
         if found.created is None or clock.now() - found.created < MOST_SECONDS:
@@ -110,6 +103,8 @@ def drill(
         more={"zone": ""},
     )
     try:
+        project.stacks.create(stack)
+        _give_token(project, environment=backup.environment, stack=stack)
         made = deploying.deploy(project, wish, stages)
         found = state.parse(project.stacks.state(stack))
         restored = restoring.restore(store, stack, found, backup, stages, safety=False)
@@ -147,10 +142,29 @@ def lost(backup: Backup, restored: Restored) -> tuple[str, ...]:
     )
 
 
+def _give_token(project: Project, *, environment: str, stack: str) -> None:
+    """Have the drill's server made in the Hetzner project of the environment.
+
+    By the token an `up` of that takes from its settings, else the one it was made with; where it
+    has none of its own, or was never made, the variable HCLOUD_TOKEN stays. Raises FlowError.
+    """
+    stacks = project.stacks
+    if environment not in stacks.names((backends.group_of(environment),)):
+        return
+    settings = stacks.settings(environment)
+    given = {key: settings.get(f"hcloud:{key}") for key in ("token", "endpoint")}
+    if not given["token"]:
+        given = {**state.parse(stacks.state(environment)).provider}
+    if given.get("token"):
+        for key in ("token", "endpoint"):
+            if value := given.get(key):
+                stacks.set_secret(stack, f"hcloud:{key}", str(value))
+
+
 def _remove(project: Project, stack: str, stages: Stages, because: BaseException | None) -> None:
     """Remove the drill's server; what failed before is told first."""
     try:
-        if stack in project.stacks.names():
+        if stack in project.stacks.names((backends.group_of(stack),)):
             destroying.destroy(project, stack, stages)
     except FlowError as error:
         told = f"{because}; and then: " if isinstance(because, FlowError) else ""

@@ -103,7 +103,7 @@ def up(
                 with_data = f", with {_told(source[1])}" if source is not None else ""
                 terminal.data.print(f"{stack} {what}{with_data}\n{stack}: {cost}", markup=False)
             return
-    exists = source is not None and stack in team.stacks.names((backends.DEMO,))
+    exists = source is not None and stack in team.stacks.names((backends.group_of(stack),))
     if source is not None and exists:
         agree(f"Replace the data of {stack} by {_told(source[1])}?", yes)
     with Stages() as stages:
@@ -278,7 +278,7 @@ def reap(dump_to: DumpTo = None, dry_run: DryRun = False, as_json: Json = False)
 
 def _would(team: project.Project, stack: str) -> dict[str, object]:
     """What a run would act on, for --dry-run."""
-    exists = stack in team.stacks.names((backends.DEMO,))
+    exists = stack in team.stacks.names((backends.group_of(stack),))
     rows = survey.look(team, [stack]) if exists else []
     return {"environment": stack, "exists": exists, "now": [each.output() for each in rows]}
 

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from components import naming
 from flow import backends, demos, survey
 from flow.commands import execute
 from flow.errors import FlowError
 from flow.onboarding import doctor, github_doctor, planning
 from flow.project import Project
 from flow.stacks import Stacks
+from flow.stages import Stages
 
 ONE = {"PULUMI_BACKEND_URL": "s3://all", "PULUMI_CONFIG_PASSPHRASE": "of all"}
 THREE = {
@@ -34,6 +38,8 @@ if sys.argv[1:] == ["version"]:
     print("v3.250.0")
     sys.exit()
 there = {"s3://all": ["dev", "staging"], "s3://prod": ["prod"], "s3://demo": ["feature-demo-x"]}
+if os.environ.get("DRILL"):
+    there["s3://prod"] += [os.environ["DRILL"]]
 if os.environ.get("ASTRAY"):
     there["s3://all"] += ["prod", "feature-demo-y"]
 where = os.environ.get("PULUMI_BACKEND_URL", "")
@@ -53,7 +59,7 @@ else:
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The engine, in a project folder; nothing of this test's own shell reaches it."""
-    for name in (*backends.ENDED, *ONE, "AWS_ACCESS_KEY_ID", "GONE", "ASTRAY"):
+    for name in (*backends.ENDED, *ONE, "AWS_ACCESS_KEY_ID", "GONE", "ASTRAY", "DRILL"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "Pulumi.yaml").write_text("name: deployment-flow\nruntime: python\n")
     program = tmp_path / "bin/pulumi"
@@ -119,6 +125,46 @@ def test_a_state_that_cannot_be_asked_hides_no_other(
     monkeypatch.setenv("GONE", "s3://all")
     with pytest.raises(FlowError, match="no such bucket"):
         survey.listed(Project(engine.parent.parent, engine.parent.parent, ONE))
+
+
+DRILL = "feature-demo-drill--prod-ab12"
+
+
+def test_what_a_killed_drill_of_production_left_is_found_in_production_s_state_alone(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flow.project.engine", lambda _: engine)
+    monkeypatch.setenv("DRILL", DRILL)
+    project = Project(engine.parent.parent, engine.parent.parent, THREE)
+    assert DRILL in survey.listed(project)[0]
+    assert DRILL not in demos.names(project)
+    assert project.stacks.astray() == {}
+    project.stacks.state(DRILL)
+    opened = told(engine)[-1]["environment"]
+    assert (opened["PULUMI_BACKEND_URL"], opened["PULUMI_CONFIG_PASSPHRASE"]) == (
+        "s3://prod",
+        "of prod",
+    )
+    assert backends.opening(DRILL, THREE)["PULUMI_CONFIG_PASSPHRASE"] == "of prod"
+
+
+def test_what_a_drill_left_is_ended_where_it_is(
+    engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flow.project.engine", lambda _: engine)
+    monkeypatch.setenv("DRILL", DRILL)
+    ended: list[str] = []
+    monkeypatch.setattr("flow.destroying.destroy", lambda _, stack, __: ended.append(stack) or {})
+    project = Project(engine.parent.parent, engine.parent.parent, THREE)
+    with Stages() as stages:
+        demos.end(project, DRILL, stages, demos.Dumps(wanted=False))
+    assert ended == [DRILL]
+
+
+@given(st.text(st.sampled_from("drilpo-/ab12"), max_size=30))
+def test_no_branch_is_deployed_into_the_state_of_production(rest: str) -> None:
+    for branch in (rest, f"feature-demo/drill--prod-{rest}", f"feature-demo-drill--prod-{rest}"):
+        assert backends.group_of(naming.stack_of_branch(branch)) == "demo"
 
 
 def test_a_passphrase_may_be_in_a_file_of_the_group_s_own(tmp_path: Path) -> None:

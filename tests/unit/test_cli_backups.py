@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flow import app, deploying, destroying, project, server, state
+from flow import app, backends, deploying, destroying, project, server, state
 from flow.backups import bucket, drilling, keeping, restoring, ticket
 from flow.backups.keeping import Store
 from flow.backups.restoring import Restored
@@ -46,9 +46,23 @@ class FakeStacks:
     def __init__(self) -> None:
         self.there: list[str] = []
         self.created: dict[str, str] = {}
+        self.own: dict[str, dict[str, str]] = {}
+        """Settings of stacks."""
+        self.asked: set[tuple[str, ...]] = set()
+        """Groups that were listed."""
 
-    def names(self) -> list[str]:
-        return self.there
+    def names(self, groups: tuple[str, ...] = backends.GROUPS) -> list[str]:
+        self.asked.add(groups)
+        return [each for each in self.there if backends.group_of(each) in groups]
+
+    def create(self, name: str) -> None:
+        self.there.append(name)
+
+    def settings(self, name: str) -> dict[str, str]:
+        return self.own.get(name, {})
+
+    def set_secret(self, name: str, key: str, value: str) -> None:
+        self.own.setdefault(name, {})[key] = value
 
     def state(self, name: str) -> dict[str, Any]:
         made = {"type": "hcloud:index/server:Server", "created": self.created.get(name)}
@@ -133,14 +147,15 @@ class Drill:
         monkeypatch.setattr(destroying, "destroy", self._destroy)
         monkeypatch.setattr(restoring, "restore", self._restore)
 
-    def run(self) -> drilling.Drilled:
+    def run(self, environment: str = "staging") -> drilling.Drilled:
         store: Any = FakeStore()
+        backup = dataclasses.replace(BACKUP, environment=environment)
         with Stages() as stages:
-            return drilling.drill(self.team, store, BACKUP, stages, None)
+            return drilling.drill(self.team, store, backup, stages, None)
 
     def _deploy(self, _: Any, wish: deploying.Wish, __: Stages) -> Any:
         self.wish = wish
-        self.stacks.there.append(wish.stack)
+        assert wish.stack in self.stacks.there
         if error := self.fails.get("deploy"):
             raise error
         return SimpleNamespace(seconds=9.0)
@@ -168,7 +183,7 @@ def test_a_drill_takes_the_backups_version_to_a_demo_with_an_end_and_removes_it(
 ) -> None:
     done = drill.run()
     assert drill.wish is not None
-    assert drill.wish.stack.startswith("feature-demo-drill-staging-")
+    assert drill.wish.stack.startswith("feature-demo-drill--staging-")
     assert drill.wish.version == BACKUP.version
     last = datetime.date.fromisoformat(str(drill.wish.until))
     today = datetime.datetime.now(datetime.UTC).date()
@@ -201,16 +216,71 @@ def test_a_drill_that_brings_nothing_back_fails(drill: Drill) -> None:
 
 def test_what_a_killed_drill_has_left_goes_and_nothing_else(drill: Drill) -> None:
     now = datetime.datetime.now(datetime.UTC)
-    hours = {"drill-staging-0001": 4, "drill-staging-0002": 1, "drill-prod-0003": 9, "x": 99}
+    hours = {
+        "drill--staging-01": 4,
+        "drill--staging-02": 1,
+        "drill--dev-03": 9,
+        "drill-staging-x": 99,
+    }
     for name, ago in hours.items():
         stack = f"feature-demo-{name}"
         drill.stacks.there.append(stack)
         when = now - datetime.timedelta(hours=ago)
         drill.stacks.created[stack] = f"{when:%Y-%m-%dT%H:%M:%SZ}"
-    drill.stacks.there.append("feature-demo-drill-staging-0004")  # it is only just being made
+    drill.stacks.there.append("feature-demo-drill--staging-04")  # it is only just being made
     with Stages() as stages:
-        assert drilling.clear(drill.team, "staging", stages) == ["feature-demo-drill-staging-0001"]
-    assert drill.removed == ["feature-demo-drill-staging-0001"]
+        assert drilling.clear(drill.team, "staging", stages) == ["feature-demo-drill--staging-01"]
+    assert drill.removed == ["feature-demo-drill--staging-01"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "group"),
+    [("prod", "prod"), ("staging", "nonprod"), ("dev", "nonprod"), ("feature-demo-x", "demo")],
+)
+def test_a_drill_is_in_the_group_of_what_is_drilled_and_asks_no_other(
+    drill: Drill, environment: str, group: str
+) -> None:
+    stack = drill.run(environment).stack
+    assert backends.group_of(stack) == group
+    assert drill.stacks.asked == {(group,)}
+    assert drill.removed == [stack]
+
+
+@pytest.mark.parametrize(
+    ("settings", "state_of", "has"),
+    [
+        ({"hcloud:token": "set"}, "made with", {"hcloud:token": "set"}),
+        ({}, "made with", {"hcloud:token": "made with"}),
+        ({}, None, {}),
+    ],
+)
+def test_a_drills_server_is_made_with_the_token_of_what_is_drilled(
+    drill: Drill,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    state_of: str | None,
+    has: dict[str, str],
+) -> None:
+    drill.stacks.there.append("prod")
+    drill.stacks.own["prod"] = settings
+    provider = {} if state_of is None else {"token": state_of}
+    monkeypatch.setattr(state, "parse", lambda _: State(provider=provider))
+    done = drill.run("prod")
+    assert drill.stacks.own.get(done.stack, {}) == has
+
+
+def test_an_environment_whose_token_cannot_be_read_is_not_drilled_with_another(
+    drill: Drill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread(_: str) -> dict[str, str]:
+        raise FlowError("the passphrase is not the one")
+
+    drill.stacks.there.append("prod")
+    monkeypatch.setattr(drill.stacks, "settings", unread)
+    with pytest.raises(FlowError, match="the passphrase"):
+        drill.run("prod")
+    assert drill.wish is None
+    assert len(drill.removed) == 1
 
 
 # -- tickets and the nightly job -------------------------------------------------------------------

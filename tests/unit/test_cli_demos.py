@@ -138,6 +138,12 @@ def test_nothing_of_a_stage_of_another_project_or_without_an_end_is_ever_removed
     assert lost(*both) == {"feature-demo-y": "keep"}
 
 
+def test_a_stages_drill_is_not_the_demos_to_remove() -> None:
+    over = NOW - 2 * DAY
+    assert lost(thing("feature-demo-drill--staging-ab12", over)) == {}
+    assert lost(thing("feature-demo-drill-staging", over)) == {"feature-demo-drill-staging": "lost"}
+
+
 def test_a_verdict_is_json_without_what_the_api_gave() -> None:
     verdict = reaping.lost([thing("feature-demo-x", NOW - 2 * DAY)], "p", {}, NOW)[0]
     assert json.loads(json.dumps(verdict.output()))["left"] == ["server feature-demo-x"]
@@ -220,6 +226,16 @@ def test_a_last_dump_is_kept_encrypted_and_opens_with_the_passphrase(
     assert file.stat().st_mode & 0o077 == 0
     assert b"campaign" not in file.read_bytes()
     assert pyrage.passphrase.decrypt(file.read_bytes(), "correct horse") == b"PGDMP the campaign"
+
+
+def test_a_drills_data_is_sealed_as_the_data_is_that_it_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for group in ("PROD", "DEMO"):
+        monkeypatch.setenv(f"PULUMI_CONFIG_PASSPHRASE_{group}", f"of {group}")
+    monkeypatch.delenv(saving.RECIPIENT, raising=False)
+    sealed = saving.sealer("feature-demo-drill--prod-ab12")(b"rows")
+    assert pyrage.passphrase.decrypt(sealed, "of PROD") == b"rows"
 
 
 def test_a_last_dump_opens_with_the_teams_key_where_there_is_one(

@@ -77,6 +77,7 @@ def test_what_was_made_within_the_hour_is_left_with_all_else_of_its_stack() -> N
     ("found", "owner", "any_demo", "why"),
     [
         (thing(stack="staging"), None, True, "it is a stage's"),
+        (thing(stack="feature-demo-drill--prod-ab12"), None, True, "it is of a stage's drill"),
         (thing(), Owner(DEMO, lives=True), True, f"{DEMO} lives"),
         (thing(), None, False, "the state has no demo"),
     ],
