@@ -259,7 +259,8 @@ def reap(dump_to: DumpTo = None, dry_run: DryRun = False, as_json: Json = False)
         done = reaping.reap(
             project.find(), stages, dry_run=dry_run, dumps=demos.Dumps(folder=dump_to)
         )
-    if said := webhook.tell(done, os.environ):
+    # A rehearsal is nothing to tell the team of.
+    if not dry_run and (said := webhook.tell(done, os.environ)):
         terminal.say(said)
     if as_json:
         terminal.print_json([each.output() for each in done])
@@ -272,6 +273,8 @@ def reap(dump_to: DumpTo = None, dry_run: DryRun = False, as_json: Json = False)
             made.add_row(each.environment, each.action, f"{each.why}{dump}".replace("[", r"\["))
         terminal.data.print(made)
     failed = [each.environment for each in done if each.action == "failed"]
+    if failed and dry_run:
+        raise FlowError(f"not to be judged: {', '.join(failed)}", "the reason of each is above")
     if failed:
         raise FlowError(f"not ended: {', '.join(failed)}", "flow demo reap --dry-run says why")
 

@@ -193,3 +193,14 @@ def test_the_reaper_by_hand_tells_it_and_a_webhook_that_fails_fails_nothing(
     told = capsys.readouterr()
     assert "it answers 500" in told.err
     assert SECRET not in told.err + told.out
+
+
+def test_a_dry_run_tells_nobody_not_even_of_a_demo_that_cannot_be_read(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reaping, "reap", lambda *_, **__: [FAILED])
+    monkeypatch.setattr("flow.commands.demo.project.find", lambda: None)
+    monkeypatch.setenv(webhook.URL, address)
+    assert app.run(["demo", "reap", "--dry-run"]) == 1
+    assert Receiver.got == []
+    assert "not ended" not in capsys.readouterr().err
