@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from components import naming
-from flow import deploying, project, state, terminal
+from flow import clock, deploying, project, state, terminal
 from flow.backups import bucket, drilling, keeping, records, retention, ticket
 from flow.runs import jobs
 from flow.runs.run import Run
@@ -58,10 +58,14 @@ def backup(run: Run, stack: str, today: datetime.date) -> None:
             return
         folder = deploying.application_for(team, stack, jobs.application())
         done = drilling.drill(team, store, made, stages, folder)
+    drilled = done.backup
     lines = [
         f"### Drill of {stack}",
         "",
-        f"`{made.id}`: restored in {done.restore_seconds:.0f} s, all in {done.seconds:.0f} s",
+        f"`{drilled.id}`: {clock.span(done.age_seconds)} old, {drilled.bytes / 1e6:.1f} MB",
+        "",
+        f"Restored in {done.restore_seconds:.0f} s, all in {done.seconds:.0f} s",
+        "",
         *(f"- {line}" for line in _counted(done.rows)),
     ]
     run.tell("\n".join(lines))

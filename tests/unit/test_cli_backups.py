@@ -350,7 +350,18 @@ def night(
 
     def drill(*arguments: Any) -> Any:
         drills.append(arguments[2].environment)
-        return SimpleNamespace(rows={"db": {"tasks": 24}}, restore_seconds=2.0, seconds=40.0)
+        dump = dataclasses.replace(BACKUP.parts[0], bytes=12_345_678)
+        backup = dataclasses.replace(arguments[2], parts=(dump,))
+        return drilling.Drilled(
+            backup=backup,
+            stack=drilling.stack_for(backup.environment),
+            age_seconds=3 * 3600,
+            rows={"db": {"tasks": 24}},
+            lost=(),
+            deploy_seconds=30.0,
+            restore_seconds=2.0,
+            seconds=40.0,
+        )
 
     monkeypatch.setattr(drilling, "drill", drill)
     words: dict[str, Any] = dict.fromkeys(("ref", "sha", "actor", "address", "api", "token"), "")
@@ -369,8 +380,10 @@ def test_each_night_is_saved_and_a_months_first_is_proved(
     job.backup(run, "staging", datetime.date(2031, 6, 1))
     assert drills == ["staging"]
     page = (tmp_path / "page").read_text()
-    assert "### Drill of staging" in page
-    assert "- db.tasks: 24" in page
+    drilled = page.partition("### Drill of staging")[2]
+    assert f"`{BACKUP.id}`: 3 h old, 12.3 MB" in drilled
+    assert "Restored in 2 s, all in 40 s" in drilled
+    assert "- db.tasks: 24" in drilled
 
 
 def test_without_a_bucket_the_night_says_so_and_goes_on(
