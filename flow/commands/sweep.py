@@ -44,9 +44,9 @@ def sweep(
     wish = sweeping.Wish(frozenset(map(naming.label_value, names)), volumes)
     planned = _planned(team, wish)
     if planned.to("remove") and not dry_run:
+        console = terminal.progress
+        console.print(table(planned), width=None if console.is_terminal else 200)
         if not yes:
-            console = terminal.progress
-            console.print(table(planned), width=None if console.is_terminal else 200)
             planned = _agreed(team, wish, planned)
         with Stages() as stages:
             planned = sweeping.sweep(planned, stages)

@@ -328,6 +328,22 @@ def test_what_nobody_agrees_to_stays(
     assert things(cloud) == before
 
 
+def test_what_is_removed_unasked_is_shown_before_too(
+    team: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown: list[str] = []
+    sweep = sweeping.sweep
+
+    def noted(*arguments: Any) -> sweeping.Plan:
+        shown.append(capsys.readouterr().err)
+        return sweep(*arguments)
+
+    monkeypatch.setattr(sweeping, "sweep", noted)
+    assert flow("--yes", "--json", "--volumes") == 0
+    assert f"server {DEMO}" in shown[0]
+    assert set(json_of(capsys).values()) == {"removed"}  # and nothing else is on that stream
+
+
 def test_only_what_was_shown_is_removed(stacks: Stacks, team: Project) -> None:
     first = sweeping.plan(team, Wish())
     shown = [each for each in first.to("remove") if each.found.kind == "server"]
