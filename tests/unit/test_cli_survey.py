@@ -197,6 +197,36 @@ def test_the_table_says_how_long_a_demo_has_and_what_all_cost_together(
     assert "0.29 EUR" in said
 
 
+DIGESTS = {name: f"sha256:{number * 64}" for name, number in (("web", "1"), ("api", "2"))}
+
+
+def shown_images(capsys: pytest.CaptureFixture[str], tag: str, digests: dict[str, str]) -> str:
+    """What the table says of the images of an environment that runs them under that tag."""
+    named = {name: f"r.test/{name}:{tag}@{digest}" for name, digest in digests.items()}
+    found = state.State({"version": tag}, release={"images": named})
+    row = survey.row("prod", found, "healthy", None)
+    Console(width=200).print(table([row], 0))
+    line = capsys.readouterr().out.splitlines()[1]
+    assert row.images
+    assert row.images in line
+    return row.images
+
+
+def test_production_that_runs_stagings_images_shows_the_same_word_whatever_their_tags(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    staging = shown_images(capsys, "staging-c0ffee", DIGESTS)
+    assert shown_images(capsys, "v1.4.0", DIGESTS) == staging
+
+
+def test_one_image_that_differs_by_a_byte_shows_another_word(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    staging = shown_images(capsys, "1.4.0", DIGESTS)
+    other = {**DIGESTS, "api": DIGESTS["api"][:-1] + "3"}
+    assert shown_images(capsys, "1.4.0", other) != staging
+
+
 def test_many_are_asked_at_once_and_answered_in_order() -> None:
     both = threading.Barrier(2, timeout=10)
 
