@@ -352,11 +352,19 @@ def test_yes_alone_does_not_delete_productions_server(
 
 
 def test_a_person_is_asked_twice_and_shown_every_step_before(
-    prod: FakeProject, monkeypatch: pytest.MonkeyPatch
+    prod: FakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with Stages() as stages:
+        steps = rebuilding.prospect(prod, "prod", stages).plan.steps  # type: ignore[arg-type]
+    assert len(steps) == 4
     asked: list[tuple[str, str]] = []
+    shown: list[str] = []
 
     def agree(question: str, _yes: bool, *, word: str = "") -> None:
+        with untouched(prod):
+            shown.append(capsys.readouterr().err)
+        every = [f"{number}. {step.text}" for number, step in enumerate(steps, 1)]
+        assert [line for line in shown[0].splitlines() if line in every] == every
         asked.append((question, word))
 
     monkeypatch.setattr("flow.commands.rebuild.agree", agree)
