@@ -88,6 +88,14 @@ def test_the_settings_page_says_what_pulumi_yaml_says() -> None:
     }
 
 
+def test_the_scorecard_has_every_fault_and_every_attack() -> None:
+    text = (ROOT / "docs/scorecard.md").read_text()
+    cells = re.findall(r"^\| ([S\d, ]+) \| [^|]+ \| `[^|]+ \|$", text, re.MULTILINE)
+    listed = {number for each in cells for number in each.split(", ")}
+    wanted = {*map(str, range(1, 28)), *(f"S{number}" for number in range(1, 11))}
+    assert sorted(wanted - listed) == []
+
+
 def test_the_scorecard_names_tests_that_exist() -> None:
     text = (ROOT / "docs/scorecard.md").read_text()
     named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)
