@@ -92,7 +92,7 @@ def of(project: Project, stack: str, before: State) -> Part | None:
     return Part(
         stack=stack,
         repository=repository,
-        api=rest_url(_url(before.github, settings)),
+        api=rest_url(address(before.github, settings)),
         token=token,
         ruleset=naming.resource_name(project.name, stack),
     )
@@ -103,7 +103,8 @@ def token_at_hand() -> str:
     return os.environ.get("FLOW_GITHUB_TOKEN") or os.environ.get("GITHUB_TOKEN") or ""
 
 
-def _url(provider: Mapping[str, object], settings: Mapping[str, object]) -> str:
+def address(provider: Mapping[str, object], settings: Mapping[str, object]) -> str:
+    """Of the GitHub a stack is at: its provider's, its settings', the environment's, GitHub's."""
     for url in (
         provider.get("baseUrl"),
         settings.get("github:baseUrl"),

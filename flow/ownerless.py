@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from components import labels, naming
 from flow import engine, pricing, state, survey
@@ -31,6 +31,16 @@ Key = tuple[str, str]
 """(kind, id) of one thing at Hetzner."""
 
 
+class Place(Protocol):
+    """Where things are: a Hetzner project, a repository at GitHub."""
+
+    def listed(self) -> list[Found]:
+        """All of them that the program made, in the order to delete them in. Raises FlowError."""
+
+    def remove(self, each: Found) -> None:
+        """Delete one; that it is gone already is fine. Raises FlowError."""
+
+
 @dataclass(frozen=True)
 class Look:
     """What was found, everywhere."""
@@ -41,7 +51,7 @@ class Look:
     """The state of each, without its secrets, or why it cannot be read."""
     owned: frozenset[Key]
     lost: tuple[Found, ...]
-    clouds: Mapping[Key, Cloud] = field(repr=False)
+    clouds: Mapping[Key, Place] = field(repr=False)
     """Where each listed thing is."""
     problems: tuple[str, ...] = ()
     """Hetzner projects that could not be asked."""
@@ -155,27 +165,27 @@ def _providers(
 
 
 def listed_by(
-    clouds: list[tuple[str, Cloud]],
-) -> tuple[list[Found], dict[Key, Cloud], list[str]]:
-    """What all projects list, once each, where, and which of them could not be asked."""
+    places: Sequence[tuple[str, Place]],
+) -> tuple[list[Found], dict[Key, Place], list[str]]:
+    """What all places list, once each, where, and which of them could not be asked."""
 
-    def ask(at: tuple[str, Cloud]) -> list[Found] | FlowError:
+    def ask(at: tuple[str, Place]) -> list[Found] | FlowError:
         try:
             return at[1].listed()
         except FlowError as error:
             return error
 
     found: list[Found] = []
-    where: dict[Key, Cloud] = {}
+    where: dict[Key, Place] = {}
     problems = []
-    answers = engine.at_once(ask, clouds, survey.REQUESTS)
-    for (whose, cloud), answer in zip(clouds, answers, strict=True):
+    answers = engine.at_once(ask, places, survey.REQUESTS)
+    for (whose, place), answer in zip(places, answers, strict=True):
         if isinstance(answer, FlowError):
             problems.append(f"{whose}: {answer.problem}")
             continue
         for each in answer:
             # Two tokens may be of one project.
             if (each.kind, each.id) not in where:
-                where[each.kind, each.id] = cloud
+                where[each.kind, each.id] = place
                 found.append(each)
     return found, where, problems

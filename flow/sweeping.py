@@ -1,4 +1,4 @@
-"""What no stack owns: found at Hetzner by labels, judged, shown, and removed on demand.
+"""What no stack owns: found at Hetzner and GitHub, judged, shown, and removed on demand.
 
 States are lost, and updates are killed: what they made still costs money. Nothing is removed that
 a state holds, that an update may be making just now, or that is protected; data only when asked.
@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from components import naming
-from flow import backends, clock, engine, locks, ownerless, pricing, state, survey
+from flow import backends, clock, engine, locks, lost_at_github, ownerless, pricing, state, survey
 from flow.errors import FlowError
-from flow.labelled import DATA, UNPRICED, Cloud, Found
-from flow.ownerless import Key
+from flow.labelled import DATA, UNPRICED, Found
+from flow.ownerless import Key, Place
 from flow.project import Project
 from flow.stages import Stages
 
@@ -66,7 +66,7 @@ class Finding:
 
     @property
     def key(self) -> Key:
-        """What it is at Hetzner."""
+        """What it is at Hetzner; at GitHub its path below the repository."""
         return self.found.kind, self.found.id
 
     @property
@@ -99,8 +99,10 @@ class Plan:
     prices: pricing.Prices | None
     now: float
     problems: tuple[str, ...] = ()
-    """Hetzner projects that could not be asked."""
-    clouds: Mapping[Key, Cloud] = field(default_factory=dict, repr=False)
+    """Hetzner projects that could not be asked, and GitHub."""
+    places: Mapping[Key, Place] = field(default_factory=dict, repr=False)
+    unasked: str = ""
+    """Why GitHub was not asked; empty where it was, and where the team has no repository there."""
 
     def to(self, action: Action) -> list[Finding]:
         """Those it stands so with."""
@@ -202,10 +204,16 @@ def unprotect(found: Found) -> str:
 def plan(project: Project, wish: Wish) -> Plan:
     """What no stack owns, with what is to be done with each. Raises FlowError."""
     look = ownerless.look(project)
-    concerned = {each.stack for each in look.lost if not wish.stacks or each.stack in wish.stacks}
+    hub, unasked = lost_at_github.at_hand(project)
+    listed, at_github, problems = ownerless.listed_by([] if hub is None else [("GitHub", hub)])
+    # What a state holds of these is not looked up: with a stack there is somebody who owns them.
+    known = {naming.label_value(name) for name in look.names}
+    listed = [each for each in listed if each.stack not in known]
+    all_lost = [*look.lost, *listed]
+    concerned = {each.stack for each in all_lost if not wish.stacks or each.stack in wish.stacks}
     owners = {
         each.stack: Owner(each.stack, problem=problem)
-        for each in look.lost
+        for each in all_lost
         if (problem := look.unknown(each))
     }
     newest: list[state.State] = []
@@ -217,9 +225,10 @@ def plan(project: Project, wish: Wish) -> Plan:
     lost = ownerless.ownerless(look.lost, project.name, ownerless.held(newest))
     now = clock.now()
     any_demo = any(_is_demo(name) for name in look.names)
-    findings = judge(lost, owners, wish, now, any_demo=any_demo)
+    findings = judge([*lost, *listed], owners, wish, now, any_demo=any_demo)
     prices = ownerless.prices_for(project, look) if findings else None
-    return Plan(tuple(findings), prices, now, look.problems, look.clouds)
+    places = {**look.clouds, **at_github}
+    return Plan(tuple(findings), prices, now, (*look.problems, *problems), places, unasked)
 
 
 def _is_demo(stack: str) -> bool:
@@ -265,7 +274,7 @@ def sweep(planned: Plan, stages: Stages) -> Plan:
         def remove(each: Finding) -> Finding:
             stage.note(str(each.found))
             try:
-                planned.clouds[each.key].remove(each.found)
+                planned.places[each.key].remove(each.found)
             except FlowError as error:
                 return replace(each, action="failed", why=error.problem)
             return replace(each, action="removed", why="")
@@ -283,9 +292,9 @@ def sweep(planned: Plan, stages: Stages) -> Plan:
 
 
 def _still(planned: Plan, done: dict[Key, Finding]) -> dict[Key, Finding]:
-    """`done`, but what Hetzner lists all the same has failed."""
-    clouds = {id(cloud): cloud for key, cloud in planned.clouds.items() if key in done}
-    listed, _, problems = ownerless.listed_by([("", each) for each in clouds.values()])
+    """`done`, but what is listed all the same has failed."""
+    places = {id(place): place for key, place in planned.places.items() if key in done}
+    listed, _, problems = ownerless.listed_by([("", each) for each in places.values()])
     there = {(each.kind, each.id) for each in listed}
 
     def checked(key: Key, each: Finding) -> Finding:

@@ -35,6 +35,8 @@ def sweep(
 ) -> None:
     """Find what carries the project's labels and is in no stack's state; show and remove it.
 
+    At GitHub: environments and rulesets the program made, whose stack does not exist.
+
     What was made within the hour, what is a stage's, and what belongs to a stack that lives is
     removed only when --stack names it. Never removed: what a state holds, what an update may be
     making, what is protected. Exit code 1 when something is left.
@@ -55,10 +57,13 @@ def sweep(
             {
                 "things": [each.output(planned.now, planned.prices) for each in planned.findings],
                 "problems": list(planned.problems),
+                "unasked": planned.unasked,
             }
         )
     elif planned.findings:
         terminal.data.print(table(planned))
+    if planned.unasked:
+        terminal.say(f"{planned.unasked}. Next: export GITHUB_TOKEN, an administrator's")
     _end(planned, names, dry_run=dry_run)
 
 
