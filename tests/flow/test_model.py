@@ -5,9 +5,12 @@ driven beside the real one. Hypothesis makes up the order. Its first sequences a
 run; FLOW_MODEL_EXAMPLES asks for more, at random.
 """
 
+import functools
 import json
 import os
 import ssl
+from collections import Counter
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import httpx
@@ -51,26 +54,45 @@ def test_whatever_is_done_in_whatever_order_the_site_answers_and_no_data_is_lost
     flow: Flow,
 ) -> None:
     Environment.flow = flow
-    run_state_machine_as_test(
-        Environment,
-        settings=settings(
-            max_examples=EXAMPLES or 2,
-            stateful_step_count=STEPS,
-            derandomize=not EXAMPLES,
-            database=None,
-            deadline=None,
-            # A sequence takes minutes: it is told as it was, not made shorter.
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-            print_blob=True,
-        ),
-    )
+    Environment.done.clear()
+    try:
+        run_state_machine_as_test(
+            Environment,
+            settings=settings(
+                max_examples=EXAMPLES or 2,
+                stateful_step_count=STEPS,
+                derandomize=not EXAMPLES,
+                database=None,
+                deadline=None,
+                # A sequence takes minutes: it is told as it was, not made shorter.
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+                print_blob=True,
+            ),
+        )
+    except BaseException as error:
+        # Not in the sequence above it: the ones before, of which nothing else tells.
+        error.add_note(f"done before, in all sequences: {dict(Environment.done)}")
+        raise
+
+
+def counted(work: Callable[..., None]) -> Callable[..., None]:
+    """A rule, counted once it has done what it should."""
+
+    @functools.wraps(work)
+    def done(machine: "Environment", **given: Any) -> None:
+        work(machine, **given)
+        machine.done[work.__name__] += 1
+
+    return done
 
 
 class Environment(RuleBasedStateMachine):
     """One demo with a data volume, and the model of it."""
 
     flow: ClassVar[Flow]
+    done: ClassVar[Counter[str]] = Counter()
+    """How often each rule was done, over all sequences."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,6 +107,9 @@ class Environment(RuleBasedStateMachine):
 
     @initialize()
     def made(self) -> None:
+        self._make()
+
+    def _make(self) -> None:
         self.team.stacks.create(STACK)
         self.team.configure(STACK, volumeSize=10, serverType=self.size)
         done = self.flow.json("deploy", STACK, "--version", VERSIONS[0])
@@ -94,8 +119,10 @@ class Environment(RuleBasedStateMachine):
         self._set(self.status)
 
     def teardown(self) -> None:
-        if STACK not in self.team.stacks.names():
-            return
+        if STACK in self.team.stacks.names():
+            self._end()
+
+    def _end(self) -> None:
         code, _, said = self.flow.run("demo", "end", BRANCH, "--no-dump", "--yes")
         assert code == 0, said
         assert self.team.listed() == {}
@@ -105,11 +132,13 @@ class Environment(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.asleep)
     @rule(status=st.sampled_from(STATUSES))
+    @counted
     def somebody_maps(self, status: str) -> None:
         self._set(status)
         self.status = status
 
     @rule(version=st.sampled_from(VERSIONS))
+    @counted
     def deploy(self, version: str) -> None:
         done = self.flow.json("deploy", STACK, "--version", version)
         assert done["version"] == version
@@ -118,6 +147,7 @@ class Environment(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.asleep)
     @rule()
+    @counted
     def deploy_a_bad_version(self) -> None:
         code, _, said = self.flow.run("deploy", STACK, "--version", BAD)
         assert code == 1
@@ -125,6 +155,7 @@ class Environment(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.asleep and len(set(self.ran)) > 1)
     @rule()
+    @counted
     def roll_back(self) -> None:
         wanted = next(each for each in reversed(self.ran) if each != self.ran[-1])
         done = self.flow.json("rollback", STACK, "--to", wanted)
@@ -133,6 +164,7 @@ class Environment(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.asleep)
     @rule()
+    @counted
     def resize(self) -> None:
         self.size = TYPES[1 - TYPES.index(self.size)]
         self.team.configure(STACK, serverType=self.size)
@@ -140,32 +172,44 @@ class Environment(RuleBasedStateMachine):
 
     @precondition(lambda self: not self.asleep)
     @rule()
+    @counted
     def rebuild(self) -> None:
         self.flow.json("rebuild", STACK, "--yes")
 
     @precondition(lambda self: not self.asleep and len(self.backups) < 2)
     @rule()
+    @counted
     def back_up(self) -> None:
         made = self.flow.json("backup", "create", STACK)
         self.backups[made["id"]] = self.status
 
     @precondition(lambda self: not self.asleep and bool(self.backups))
     @rule()
+    @counted
     def restore(self) -> None:
         backup, self.status = next(iter(self.backups.items()))
         self.flow.json("backup", "restore", STACK, "--from", backup, "--yes")
 
     @precondition(lambda self: not self.asleep)
     @rule()
+    @counted
     def sleep(self) -> None:
         self.flow.json("demo", "sleep", BRANCH, "--no-dump", "--yes")
         self.asleep = True
 
     @precondition(lambda self: self.asleep)
     @rule()
+    @counted
     def wake(self) -> None:
         self.flow.json("demo", "wake", BRANCH)
         self.asleep = False
+
+    @rule()
+    @counted
+    def end_and_make_again(self) -> None:
+        self._end()
+        self.asleep, self.size, self.backups = False, TYPES[0], {}
+        self._make()
 
     # -- what always holds -------------------------------------------------------------------------
 
