@@ -154,7 +154,12 @@ def test_what_a_drill_left_is_ended_where_it_is(
     monkeypatch.setattr("flow.project.engine", lambda _: engine)
     monkeypatch.setenv("DRILL", DRILL)
     ended: list[str] = []
-    monkeypatch.setattr("flow.destroying.destroy", lambda _, stack, __: ended.append(stack) or {})
+
+    def destroy(_: Project, stack: str, __: Stages) -> dict[str, Any]:
+        ended.append(stack)
+        return {}
+
+    monkeypatch.setattr("flow.destroying.destroy", destroy)
     project = Project(engine.parent.parent, engine.parent.parent, THREE)
     with Stages() as stages:
         demos.end(project, DRILL, stages, demos.Dumps(wanted=False))
