@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from flow.errors import FlowError
 
+LINES = 20
 # Of a failed command's diagnostics: headings, and what says only that it failed.
 _NOISE = re.compile(
     r"\S+ \(\S+\):|(update|preview|refresh|destroy|resource) (operation )?failed"
@@ -49,7 +51,9 @@ def damaged(stack: str, why: str) -> FlowError:
 def cause(said: object) -> str:
     """What a failed command says went wrong: the lines of its diagnostics, else its errors.
 
-    At most 20 lines, none twice.
+    None twice. Of many what says most is kept, in order: `error:` and `next:`, and the last ones,
+    as a failed command's whole transcript is in it and its cause comes last. At most LINES of
+    them; a line stands for those left out.
     """
     text = str(said)
     if "\nDiagnostics:" in text:
@@ -59,9 +63,27 @@ def cause(said: object) -> str:
         lines = text.splitlines()
     else:
         lines = [line for line in text.splitlines() if "error:" in line] or text.splitlines()[-20:]
-    told: list[str] = []
+    told: dict[str, bool] = {}
     for line in lines:
-        bare = line.strip().removeprefix("stderr:").strip().removeprefix("error:").strip()
-        if bare and bare not in told and not _NOISE.fullmatch(bare):
-            told.append(bare)
-    return "\n".join(told[:20])
+        words = line.strip().removeprefix("stderr:").strip()
+        bare = words.removeprefix("error:").strip()
+        says_most = words.startswith(("error:", "next:"))
+        if not bare or _NOISE.fullmatch(bare):
+            continue
+        if says_most and not told.get(bare, True):
+            del told[bare]  # said before in passing: it belongs where it is the error
+        told.setdefault(bare, says_most)
+    return "\n".join(_shortened(list(told.items())))
+
+
+def _shortened(told: list[tuple[str, bool]]) -> list[str]:
+    """At most LINES of the lines, and one for each run of those that are left out."""
+    places = range(len(told))
+    # Those that say most first, of each kind the last.
+    ranked = sorted(places, key=lambda at: (told[at][1], at), reverse=True)
+    kept = {*ranked[:LINES]}
+    shown: list[str] = []
+    for is_kept, run in itertools.groupby(places, kept.__contains__):
+        these = [told[at][0] for at in run]
+        shown += these if is_kept else [f"… {len(these)} line(s) left out"]
+    return shown

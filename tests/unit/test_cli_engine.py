@@ -252,3 +252,47 @@ def test_a_failure_is_told_in_the_lines_that_say_why(said: str, cause: str) -> N
     failed = automation.CommandError(automation.CommandResult("", "", 255))
     failed.args = (said,)
     assert diagnostics.cause(failed) == cause
+
+
+FAILED_MIGRATION = """
+Diagnostics:
+  command:local:Command (staging-release):
+    error: exit status 1: running "python3 -m remote.hand_over deploy":
+    pulling the images
+    Traceback (most recent call last):
+{frames}
+    OperationalError: no such column: done
+    job migrate failed (exit code 1)
+    error: 203.0.113.7: job migrate failed (exit code 1); version 1.0.0 still serves
+    next: correct the migration and deploy again
+
+Resources:
+    1 errored
+"""
+FRAMES = [f'File "migrate.py", line {number}, in step' for number in range(40)]
+
+
+def test_of_a_long_transcript_the_cause_and_the_remedy_at_its_end_are_told() -> None:
+    told = diagnostics.cause(FAILED_MIGRATION.format(frames="\n".join(FRAMES))).splitlines()
+    assert told == [
+        'exit status 1: running "python3 -m remote.hand_over deploy":',
+        "… 27 line(s) left out",
+        *FRAMES[-15:],
+        "OperationalError: no such column: done",
+        "job migrate failed (exit code 1)",
+        "203.0.113.7: job migrate failed (exit code 1); version 1.0.0 still serves",
+        "next: correct the migration and deploy again",
+    ]
+
+
+def test_an_error_that_a_line_before_has_said_in_passing_is_told_where_it_is_the_error() -> None:
+    said = "\n".join(["", "Diagnostics:", "no room", *FRAMES, "error: no room"])
+    told = diagnostics.cause(said).splitlines()
+    assert [at for at, line in enumerate(told) if line == "no room"] == [len(told) - 1]
+
+
+def test_a_program_that_says_error_without_end_fills_no_screen() -> None:
+    said = "\nDiagnostics:\n" + "\n".join(f"error: row {number}" for number in range(500))
+    told = diagnostics.cause(f"{said}\nnext: look at the rows\n").splitlines()
+    assert len(told) == diagnostics.LINES + 1
+    assert told[-2:] == ["row 499", "next: look at the rows"]
