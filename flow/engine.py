@@ -21,6 +21,7 @@ from typing import IO, Any, TypeVar
 
 from pulumi import automation
 
+from flow import noted_engines
 from flow.errors import FlowError
 
 # After a first SIGINT the engine finishes the step it is in; a server's creation
@@ -93,6 +94,7 @@ class Engine(automation.PulumiCommand):
         Raises FlowError for a destroy that is not over in DESTROY_SECONDS.
         """
         environment = {**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"}
+        began = time.time()
         process = subprocess.Popen(
             [self.command, "--non-interactive", *args],
             stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
@@ -105,6 +107,7 @@ class Engine(automation.PulumiCommand):
             start_new_session=True,
         )
         _running.add(process)
+        note = noted_engines.write(process.pid, began, args, environment)
         outputs: list[str] = []
         errors: list[str] = []
         readers = [
@@ -132,6 +135,9 @@ class Engine(automation.PulumiCommand):
             watch.cancel()
             _running.discard(process)
             _sweep(process.pid)
+            if note is not None and process.returncode is not None and process.returncode >= 0:
+                # It ended by itself, and gave its lock back; one that was killed did not.
+                note.unlink(missing_ok=True)
         if overdue.is_set():
             raise FlowError(
                 f"the destroy was not over in {DESTROY_SECONDS:.0f} s and was ended: something "

@@ -17,10 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from flow import clock
+from flow import clock, noted_engines
 
 _HOLDER = re.compile(
     r"^\s*(?P<where>\S+): created by (?P<user>\S*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) "
@@ -51,6 +51,11 @@ class Holder:
         parts = urlsplit(self.where)
         return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
+    @property
+    def stack(self) -> str:
+        """The stack that is locked: its locks are in a folder of its name."""
+        return PurePosixPath(unquote(urlsplit(self.where).path)).parent.name
+
 
 def holders(said: str) -> list[Holder]:
     """Every holder the engine named; empty when it named none."""
@@ -61,19 +66,26 @@ def holders(said: str) -> list[Holder]:
 
 
 def is_here(holder: Holder) -> bool:
-    """Whether the holder ran on this machine.
+    """Whether the holder is shown to be a process of this machine.
 
-    On a machine of GitHub's that cannot be told: all that are made of one image have one name.
+    A machine's name shows it where the state is a folder here. A bucket's lock may be that of
+    another machine with this one's name: it takes a note of the engine, made when `flow` started
+    it. On a machine of GitHub's neither does: all that are made of one image have one name.
     """
     if os.environ.get("RUNNER_ENVIRONMENT") == "github-hosted":
         return False
-    return holder.host == socket.gethostname()
+    if holder.host != socket.gethostname():
+        return False
+    since = _seconds(holder.since)
+    return holder.file is not None or (
+        since is not None and noted_engines.has(holder.pid, holder.stack, since)
+    )
 
 
 def is_dead(holder: Holder) -> bool:
     """Whether the holder is shown to be dead: it ran on this machine and runs no more.
 
-    Of another machine nothing is known from here, so it counts as alive.
+    Of what ran elsewhere, or may have, nothing is known from here, so it counts as alive.
     """
     if not is_here(holder):
         return False
@@ -96,7 +108,9 @@ def described(holder: Holder, now: float) -> str:
     since = _seconds(holder.since)
     age = "" if since is None else f", for {clock.span(now - since)}"
     if not is_here(holder):
-        return f"{holder}{age}, on another machine than this"
+        alike = holder.host == socket.gethostname()
+        which = "a machine of this one's name" if alike else "another machine than this"
+        return f"{holder}{age}, on {which}"
     if is_dead(holder):
         return f"{holder}{age}, which has died"
     command = _command(holder.pid)

@@ -18,31 +18,32 @@ def unlock(
     environment: Environment,
     host: Annotated[
         str | None,
-        typer.Option(help="The other machine whose update you know to be dead."),
+        typer.Option(help="The machine whose update you know to be dead."),
     ] = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Break the lock on ENV that an update which was killed has left.
 
-    Of this machine, only when its process is gone. Of another machine only when --host names it:
-    nobody can see from here whether it still works.
+    Of this machine, only when its process is gone. Of another machine, or of one that only may be
+    this, only when --host names it: nobody can see from here whether it still works.
     """
     team = project.find()
     stack = project.stack_of(environment)
     stacks = team.stacks
     found = stacks.holders(stack)
+    now = time.time()
     unseen = [each for each in found if not locks.is_dead(each)]
     for each in unseen:
         if locks.is_here(each):
             raise FlowError(
-                f"{stack} is locked by {locks.described(each, time.time())}",
+                f"{stack} is locked by {locks.described(each, now)}",
                 "wait for it, or stop it with Ctrl-C: it gives its lock back",
                 code=BUSY,
             )
         if each.host != host:
             raise FlowError(
-                f"{stack} is locked by {each}, which is not shown to be dead",
+                f"{stack} is locked by {locks.described(each, now)}. It is not shown to be dead",
                 f"wait for it; if you know that it is: flow unlock {stack} --host {each.host}",
                 code=BUSY,
             )

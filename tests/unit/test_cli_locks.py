@@ -1,5 +1,6 @@
 """A lock names its holder, and is only broken when that one is shown to be dead."""
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -8,8 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
+from pulumi import automation
 
-from flow import locks
+from flow import locks, noted_engines
+from flow.engine import Engine
 from flow.errors import FlowError
 from flow.stacks import BUSY, Stacks
 
@@ -21,9 +24,10 @@ to end or delete the lock file with `pulumi cancel`.
 
 
 @pytest.fixture(autouse=True)
-def _own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """These tests may themselves run on a machine of GitHub's."""
+def _own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """These tests may themselves run on a machine of GitHub's; what they note is theirs."""
     monkeypatch.delenv("RUNNER_ENVIRONMENT", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "noted"))
 
 
 def at(seconds: float) -> str:
@@ -114,6 +118,136 @@ def test_of_a_machine_that_shares_its_name_with_others_nothing_is_known(
     monkeypatch.setenv("RUNNER_ENVIRONMENT", "github-hosted")
     assert not locks.is_here(holder(dead_pid()))
     assert not locks.is_dead(holder(dead_pid()))
+
+
+BUCKET = "s3://team/states/.pulumi/locks/organization/p/dev/a1.json?region=eu"
+UP = ["up", "--yes", "--stack", "dev"]
+
+
+def in_bucket(pid: int, since: float | None = None) -> locks.Holder:
+    """A holder of this machine's name, of a lock in a bucket."""
+    return dataclasses.replace(holder(pid, since=since), where=BUCKET)
+
+
+def note(pid: int, began: float | None = None, url: str = BUCKET, stack: str = "dev") -> None:
+    when = time.time() if began is None else began
+    arguments = ["up", "--yes", "--stack", stack]
+    noted_engines.write(pid, when, arguments, {"PULUMI_BACKEND_URL": url})
+
+
+def test_a_dead_engine_that_was_noted_here_is_dead_in_a_bucket_too() -> None:
+    pid = dead_pid()
+    note(pid)
+    assert locks.is_dead(in_bucket(pid))
+
+
+def test_in_a_bucket_this_machines_name_and_a_number_that_is_gone_prove_nothing() -> None:
+    found = in_bucket(dead_pid())
+    assert not locks.is_here(found)
+    assert not locks.is_dead(found)
+    assert "on a machine of this one's name" in locks.described(found, time.time())
+
+
+def test_a_living_engine_that_was_noted_here_is_alive() -> None:
+    note(os.getpid())
+    assert locks.is_here(in_bucket(os.getpid()))
+    assert not locks.is_dead(in_bucket(os.getpid()))
+
+
+@pytest.mark.parametrize("later", [-60.0, noted_engines.LOCKED_WITHIN_SECONDS + 60])
+def test_a_lock_of_another_time_than_the_noted_engines_is_anothers(later: float) -> None:
+    pid, now = dead_pid(), time.time()
+    note(pid, now)
+    assert not locks.is_dead(in_bucket(pid, now + later))
+
+
+def test_a_lock_of_another_stack_than_the_noted_engines_is_anothers() -> None:
+    pid = dead_pid()
+    note(pid, stack="staging")
+    assert not locks.is_dead(in_bucket(pid))
+
+
+@pytest.mark.parametrize("part", ["boot", "processes"])
+def test_a_note_of_another_start_or_container_says_nothing_here(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid, here = dead_pid(), noted_engines._here() or {}
+    with monkeypatch.context() as there:
+        there.setattr(noted_engines, "_here", lambda: {**here, part: "another"})
+        note(pid)
+    assert not locks.is_dead(in_bucket(pid))
+
+
+def test_notes_of_an_earlier_start_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = noted_engines._here() or {}
+    with monkeypatch.context() as before:
+        before.setattr(noted_engines, "_here", lambda: {**here, "boot": "another"})
+        note(1)
+    note(2)
+    note(3)
+    left = (tmp_path / "noted").rglob("*.json")
+    assert sorted(each.name.partition("-")[0] for each in left) == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url"),
+    [
+        (["stack", "export", "--stack", "dev"], BUCKET),
+        (["preview", "--stack", "dev"], BUCKET),
+        (UP, "file:///state"),
+        (UP, "https://api.pulumi.com"),
+        (UP, ""),
+    ],
+)
+def test_an_engine_that_takes_no_lock_in_a_bucket_is_not_noted(
+    arguments: list[str], url: str
+) -> None:
+    noted = noted_engines.write(1, time.time(), arguments, {"PULUMI_BACKEND_URL": url})
+    assert noted is None
+
+
+def test_where_nothing_can_be_noted_nothing_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "noted").touch()
+    pid = dead_pid()
+    note(pid)
+    assert not locks.is_dead(in_bucket(pid))
+
+
+NOTED = """#!{python}
+import os, pathlib, signal, sys, time
+if sys.argv[1:] == ["version"]:
+    print("v3.256.0"); sys.exit()
+until = time.monotonic() + 10
+while not list(pathlib.Path({folder!r}).rglob(f"{{os.getpid()}}-*.json")):
+    if time.monotonic() > until:
+        print("never noted"); break
+    time.sleep(0.01)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "left"), [("sys.exit(255)", 0), ("os.kill(os.getpid(), signal.SIGKILL)", 1)]
+)
+def test_the_note_goes_with_an_engine_that_ends_and_stays_of_one_that_is_killed(
+    end: str, left: int, tmp_path: Path
+) -> None:
+    program = tmp_path / "bin/pulumi"
+    program.parent.mkdir()
+    noted = tmp_path / "noted"
+    program.write_text(NOTED.format(python=sys.executable, folder=str(noted), end=end))
+    program.chmod(0o755)
+    said: list[str] = []
+    with pytest.raises(automation.CommandError):
+        Engine(root=str(tmp_path)).run(
+            UP, str(tmp_path), {"PULUMI_BACKEND_URL": BUCKET}, said.append
+        )
+    assert said == []
+    assert len(list(noted.rglob("*.json"))) == left
 
 
 def test_a_lock_is_broken_by_one_process_only() -> None:
