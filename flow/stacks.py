@@ -196,11 +196,16 @@ class Stacks:
         return self._operation(name, destroy)
 
     def remove(self, name: str, *, keep_file: bool = False) -> None:
-        """Forget an empty stack, with its history and, but for `keep_file`, its settings file."""
+        """Forget an empty stack: its history, copies of its state and, but for `keep_file`, its
+        settings file. Raises FlowError.
+        """
         try:
             self._of(name).remove_stack(name, preserve_config=keep_file)
         except automation.CommandError as error:
             raise _refused(name, error, f"the stack {name} cannot be removed: ") from error
+        # After the stack: one that the engine keeps may need them.
+        if (copies := self.copies(name)) is not None:
+            copies.remove(name)
 
     def tag(self, name: str, key: str) -> str:
         """A word kept beside the stack, by `mark`; empty where there is none."""

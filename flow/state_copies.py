@@ -7,6 +7,7 @@ of the engine. Pulumi Cloud keeps a history of its own.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gzip
 import hashlib
@@ -112,6 +113,13 @@ class Copies:
         """The id of the newest copy."""
         had = self._ids(stack)
         return had[-1] if had else None
+
+    def remove(self, stack: str) -> None:
+        """Remove every copy: a later stack of the same name is another. Raises FlowError."""
+        folder = self._folder(stack)
+        # One that was being written when its process was killed begins with a dot.
+        ours = (each for each in self._files.names(folder) if _ID.match(each.removeprefix(".")))
+        self._files.remove([f"{folder}/{each}" for each in ours])
 
     def _ids(self, stack: str) -> list[str]:
         names = (name.removesuffix(".json") for name in self._files.names(self._folder(stack)))
@@ -234,7 +242,15 @@ class _Folder:
 
     def remove(self, names: list[str]) -> None:
         for name in names:
-            (self._root / name).unlink(missing_ok=True)
+            path = self._root / name
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise FlowError(
+                    f"{path} cannot be removed: {error.strerror}", "give it to this user"
+                ) from error
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()  # once nothing is in it
 
 
 class _InBucket:

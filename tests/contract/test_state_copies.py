@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from flow import app
+from flow.errors import FlowError
 from flow.stacks import Stacks
 from flow.state_copies import Copies
 from sandbox.services import object_store
@@ -77,7 +79,7 @@ def team(
     (tmp_path / "state").mkdir()
     authority = str(objects_folder / "ca/ca.pem")
     environment = {
-        "PATH": f"{PROJECT / '.venv/bin'}:{PROJECT / '.toolchain/bin'}:/usr/bin:/bin",
+        "PATH": f"{Path(sys.executable).parent}:{PROJECT / '.toolchain/bin'}:/usr/bin:/bin",
         "PULUMI_HOME": str(Installation().home),
         "PULUMI_BACKEND_URL": backend,
         "PULUMI_CONFIG_PASSPHRASE": "correct horse",
@@ -143,3 +145,18 @@ def test_a_wrong_passphrase_is_said_to_be_wrong_and_changes_nothing(
     assert "export PULUMI_CONFIG_PASSPHRASE" in said
     assert "guessed" not in said
     assert team.copies.take(STACK) == before
+
+
+def test_a_stack_takes_its_copies_with_it_and_a_later_one_of_its_name_is_offered_none(
+    team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    team.up("two")
+    with pytest.raises(FlowError, match=f"the stack {STACK} cannot be removed"):
+        team.stacks.remove(STACK)
+    assert len(team.ids()) == 1  # it is still there, and so are they
+    team.stacks.destroy(STACK)
+    team.stacks.remove(STACK)
+    assert team.ids() == []
+    team.stacks.create(STACK)
+    assert app.run(["state", "restore", STACK, "--yes"]) == 1
+    assert f"there is no copy of the state of {STACK}" in capsys.readouterr().err

@@ -92,6 +92,31 @@ def test_files_of_others_are_no_copies() -> None:
     assert words(copies) == ["one"]
 
 
+def test_a_stacks_copies_are_removed_with_what_was_half_written_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    copies = state_copies.at({"PULUMI_BACKEND_URL": f"file://{tmp_path}"}, "small")
+    assert copies is not None
+    state = tmp_path / ".pulumi/stacks/small"
+    state.mkdir(parents=True)
+    for stack in (STACK, "staging"):
+        (state / f"{stack}.json").write_bytes(checkpoint(stack))
+        copies.take(stack)
+    own = tmp_path / "copies/small" / STACK
+    (own / f".{copies.newest(STACK)}.json.4711").write_bytes(b"half")
+    copies.remove(STACK)
+    assert not own.exists()
+    assert words(copies) == []
+    assert len(copies.found("staging")) == 1
+
+
+def test_a_stack_without_copies_has_none_to_remove(tmp_path: Path) -> None:
+    Copies(Memory(), "small").remove(STACK)
+    copies = state_copies.at({"PULUMI_BACKEND_URL": f"file://{tmp_path}"}, "small")
+    assert copies is not None
+    copies.remove(STACK)
+
+
 def test_a_backend_that_keeps_its_own_history_is_left_to_it() -> None:
     assert state_copies.at({"PULUMI_BACKEND_URL": "https://api.pulumi.com"}, "small") is None
     assert state_copies.at({}, "small") is None
