@@ -11,8 +11,8 @@ import typer
 from rich.table import Table
 
 from flow import publishing, terminal
-from flow.errors import FlowError
-from flow.sandbox_project import APPLICATION, FOREIGN, SandboxProject
+from flow.commands.asking import Json, Yes, agree
+from flow.sandbox_project import APPLICATION, DEPLOYMENT, FOREIGN, SandboxProject
 from flow.sandbox_team import SandboxTeam
 from sandbox.lifecycle import Sandbox
 
@@ -20,8 +20,6 @@ app = typer.Typer(
     help="A Hetzner Cloud and a GitHub on this machine, with servers, DNS and a registry.",
     no_args_is_help=True,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,26 +105,29 @@ def publish(
 
 
 @app.command()
-def team() -> None:
+def team(as_json: Json = False) -> None:
     """Make the team's two repositories on the sandbox's GitHub, or bring them up to date."""
     made = SandboxTeam(project(), terminal.say)
     made.seed()
-    terminal.say(f"the application is at {made.url}/{APPLICATION}. Next: flow doctor")
+    application = f"{made.url}/{APPLICATION}"
+    if as_json:
+        terminal.print_json({"application": application, "deployment": f"{made.url}/{DEPLOYMENT}"})
+    else:
+        terminal.say(f"the application is at {application}. Next: flow doctor")
 
 
 @app.command()
-def reset(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
+def reset(yes: Yes = False, as_json: Json = False) -> None:
     """Stop the sandbox and forget everything in it: servers, volumes, stacks, tokens."""
-    question = "Remove every server, volume and stack of the sandbox?"
-    if not yes and not typer.confirm(question, err=True):
-        raise FlowError("nothing was removed")
+    agree("Remove every server, volume and stack of the sandbox?", yes)
     sandbox = Sandbox(directory())
     sandbox.reset()
     for part in ("project", "state"):
         shutil.rmtree(directory() / part, ignore_errors=True)
-    terminal.say("The sandbox is gone. flow sandbox up makes a new one")
+    if as_json:
+        terminal.print_json({"removed": str(directory())})
+    else:
+        terminal.say("The sandbox is gone. flow sandbox up makes a new one")
 
 
 def _prompt(shell: str) -> tuple[list[str], dict[str, str]]:

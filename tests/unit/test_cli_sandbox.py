@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
-from flow import app
+from flow import app, project
 from flow.commands import rehearse, sandbox
 from flow.errors import FlowError
 from flow.sandbox_project import SandboxProject
+from flow.sandbox_team import SandboxTeam
 from sandbox.lifecycle import SandboxError
+from tests.unit.team_stacks import Stacks, project_of
 
 CREDENTIALS = {
     "endpoint": "http://127.0.0.1:7080/v1",
@@ -129,10 +131,23 @@ def test_reset_asks_first_and_a_no_changes_nothing(
     cloud: type[FakeSandbox], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "state").mkdir()
-    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    terminal = io.StringIO("n\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
     assert app.run(["sandbox", "reset"]) == 1
     assert cloud.calls == []
     assert (tmp_path / "state").exists()
+
+
+def test_reset_where_nobody_can_be_asked_is_exit_code_2_and_changes_nothing(
+    cloud: type[FakeSandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert app.run(["sandbox", "reset"]) == 2
+    assert "next: add --yes" in capsys.readouterr().err
+    assert cloud.calls == []
 
 
 def test_reset_with_yes_forgets_the_project_and_its_state(
@@ -144,6 +159,24 @@ def test_reset_with_yes_forgets_the_project_and_its_state(
     assert cloud.calls == ["reset"]
     assert not (tmp_path / "state").exists()
     assert not (tmp_path / "project").exists()
+
+
+def test_a_reset_tells_a_program_what_was_removed(
+    cloud: type[FakeSandbox], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.run(["sandbox", "reset", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"removed": str(tmp_path)}
+
+
+def test_a_team_tells_a_program_where_its_repositories_are(
+    cloud: type[FakeSandbox], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SandboxTeam, "seed", lambda _: None)
+    assert app.run(["sandbox", "team", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "application": "http://127.0.0.1:7090/example-org/fieldwork",
+        "deployment": "http://127.0.0.1:7090/example-org/deployment",
+    }
 
 
 def test_an_error_names_the_problem_and_the_remedy_and_exits_1(
@@ -247,3 +280,26 @@ def test_the_command_is_installed_and_completes_in_a_shell() -> None:
         check=False,
     ).stdout
     assert shown.split() == ["reset"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("flow deploy st", ["staging"]), ("flow demo end fe", ["feature-demo-x"])],
+)
+def test_a_shell_completes_environments_and_branches(
+    typed: str,
+    completed: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stacks = Stacks()
+    stacks.states = {name: {} for name in ("dev", "staging", "feature-demo-x")}
+    team = project_of(tmp_path, stacks, monkeypatch)
+    monkeypatch.setattr(project, "find", lambda: team)
+    monkeypatch.setenv("_FLOW_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split()) - 1))
+    with pytest.raises(SystemExit):
+        app.run([])
+    assert capsys.readouterr().out.split() == completed
