@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -99,6 +99,18 @@ class Stages:
             )
         table.add_row("", "total", f"{sum(stage.seconds for stage in self.all):.1f}", "")
         return table
+
+    def output(self) -> list[dict[str, Any]]:
+        """Every stage so far, as JSON has it: {"stage", "state", "seconds", "result"}."""
+        return [
+            {
+                "stage": each.name,
+                "state": each.state,
+                "seconds": round(each.seconds, 1),
+                "result": each.result,
+            }
+            for each in self.all
+        ]
 
     def _end(self, stage: Stage, state: Literal["done", "failed", "stopped"]) -> None:
         stage.state = state

@@ -78,7 +78,7 @@ class Copies:
         text = self._current(stack)
         if text is None:
             return None
-        folder, digest = self._folder(stack), hashlib.sha256(text).hexdigest()[:8]
+        folder, digest = self._folder(stack), _digest(text)
         had = self._ids(stack)
         if had and had[-1].endswith(f"-{digest}"):
             return had[-1]
@@ -88,6 +88,12 @@ class Copies:
         old = [each for each in had if each != made][: len(had) + 1 - KEEP] if had else []
         self._files.remove([f"{folder}/{each}.json" for each in old])
         return made
+
+    def is_due(self, stack: str) -> bool:
+        """Whether `take` would make another copy. Raises FlowError as that does."""
+        text = self._current(stack)
+        newest = self.newest(stack) or ""
+        return text is not None and not newest.endswith(f"-{_digest(text)}")
 
     def found(self, stack: str) -> list[Copy]:
         """Every copy, oldest first."""
@@ -148,6 +154,10 @@ class Copies:
             return None
         kept = {key: checkpoint[key] for key in ("version", "features") if key in checkpoint}
         return json.dumps({**kept, "deployment": latest}, sort_keys=True).encode()
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()[:8]
 
 
 def _read(content: bytes, what: str) -> Mapping[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from flow import terminal
 from flow.errors import FlowError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
@@ -22,6 +23,14 @@ Application = Annotated[
     ),
 ]
 Version = Annotated[str | None, typer.Option(help="The version: an image tag, as 1.4.0.")]
+
+
+def planned(told: str, value: Any, as_json: bool) -> None:
+    """What a --dry-run has found: a sentence for people, `value` with --json."""
+    if as_json:
+        terminal.print_json(value)
+    else:
+        terminal.data.print(told, markup=False, soft_wrap=True)
 
 
 def agree(question: str, yes: bool, *, word: str = "") -> None:

@@ -16,7 +16,7 @@ from flow.backups import ticket as tickets
 from flow.backups.bucket import Bucket, Place
 from flow.backups.keeping import Store
 from flow.backups.records import Backup
-from flow.commands.asking import Application, DryRun, Json, Yes, agree
+from flow.commands.asking import Application, DryRun, Json, Yes, agree, planned
 from flow.commands.environments import Environment
 from flow.errors import FlowError
 from flow.stages import Stages
@@ -47,11 +47,11 @@ def create(environment: Environment, dry_run: DryRun = False, as_json: Json = Fa
     found = state.parse(team.stacks.state(stack))
     if dry_run:
         old = retention.superseded(store.found(stack), kept, clock.now())
-        terminal.print_json({
-            "environment": stack,
-            "bucket": store.bucket.place.address(records.folder(team.name, stack)),
-            "would_remove": [each.id for each in old],
-        })  # fmt: skip
+        bucket = store.bucket.place.address(records.folder(team.name, stack))
+        ids = [each.id for each in old]
+        told = f"the data of {stack} would be kept at {bucket}, and {len(ids)} old backup(s) "
+        value = {"environment": stack, "bucket": bucket, "would_remove": ids}
+        planned(f"{told}removed: {', '.join(ids) or 'none'}", value, as_json)
         return
     with Stages() as stages:
         with stages.stage(f"{stack}: backup") as stage:
@@ -100,7 +100,8 @@ def restore(
     found = state.parse(team.stacks.state(stack))
     restoring.check(stack, found, backup)
     if dry_run:
-        terminal.print_json({"environment": stack, "would_restore": backup.output()})
+        told = f"the data of {stack} would be replaced by {_told(backup)}"
+        planned(told, {"environment": stack, "would_restore": backup.output()}, as_json)
         return
     if naming.stage_of_stack(stack) == "prod" and not overwrite_production:
         raise FlowError(
@@ -111,8 +112,7 @@ def restore(
             code=2,
         )
     agree(
-        f"Replace the data of {stack} by backup {backup.id} of version {backup.version}, "
-        f"{survey.span(clock.now() - backup.time)} old ({told_rows(backup.rows)})?",
+        f"Replace the data of {stack} by {_told(backup)}?",
         yes,
         word=stack,
     )
@@ -163,7 +163,8 @@ def drill(
     backup = store.one(stack, wanted)
     folder = deploying.application_for(team, stack, application)
     if dry_run:
-        terminal.print_json({"environment": stack, "would_restore": backup.output()})
+        told = f"{_told(backup)} would be restored on a server made for it, which goes again"
+        planned(told, {"environment": stack, "would_restore": backup.output()}, as_json)
         return
     with Stages() as stages:
         done = drilling.drill(team, store, backup, stages, folder)
@@ -175,6 +176,11 @@ def drill(
         f"{backup.bytes / 1e6:.1f} MB, {told_rows(done.rows)}; restored in "
         f"{done.restore_seconds:.0f} s, {done.seconds:.0f} s with a server from nothing and its end"
     )
+
+
+def _told(backup: Backup) -> str:
+    age = survey.span(clock.now() - backup.time)
+    return f"backup {backup.id} of version {backup.version}, {age} old ({told_rows(backup.rows)})"
 
 
 def table(backups: list[Backup], now: float) -> Table:

@@ -29,7 +29,7 @@ from flow import (
 from flow.backups import restoring, scrubbing
 from flow.backups.keeping import Store
 from flow.backups.records import Backup
-from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree
+from flow.commands.asking import Application, DryRun, Json, Version, Yes, agree, planned
 from flow.commands.backup import From, store_of, told_rows
 from flow.commands.deploy import tell
 from flow.commands.status import table
@@ -149,7 +149,7 @@ def extend(
     day = demos.last_day(until, demos.today()) or until
     team, stack = project.find(), demos.stack_for(branch)
     if dry_run:
-        terminal.print_json({**_would(team, stack), "until": day})
+        _tell_plan(team, stack, f"would end on {day}", as_json, until=day)
         return
     with Stages() as stages:
         done = demos.extend(team, branch, day, stages)
@@ -172,7 +172,8 @@ def end(
     """
     team, stack = project.find(), demos.stack_for(branch)
     if dry_run:
-        terminal.print_json(_would(team, stack))
+        data = "lost" if no_dump else "saved first"
+        _tell_plan(team, stack, f"would be removed, its data {data}", as_json)
         return
     agree(f"End {stack}{' and lose its data' if no_dump else ''}?", yes, word=stack)
     dumps = demos.Dumps(wanted=not no_dump, folder=dump_to)
@@ -205,7 +206,7 @@ def sleep(
     team, stack = project.find(), demos.stack_for(branch)
     if dry_run:
         sleeping.check(stack, state.parse(team.stacks.state(stack)))
-        terminal.print_json(_would(team, stack))
+        _tell_plan(team, stack, "would sleep", as_json)
         return
     agree(f"Put {stack} to sleep? Nobody reaches it until it wakes.", yes)
     with Stages() as stages:
@@ -229,7 +230,7 @@ def wake(branch: Branch, dry_run: DryRun = False, as_json: Json = False) -> None
     """
     team, stack = project.find(), demos.stack_for(branch)
     if dry_run:
-        terminal.print_json(_would(team, stack))
+        _tell_plan(team, stack, "would wake; one that is awake stays as it is", as_json)
         return
     with Stages() as stages:
         done = sleeping.wake(team, stack, stages)
@@ -284,6 +285,13 @@ def _would(team: project.Project, stack: str) -> dict[str, object]:
     exists = stack in team.stacks.names((backends.group_of(stack),))
     rows = survey.look(team, [stack]) if exists else []
     return {"environment": stack, "exists": exists, "now": [each.output() for each in rows]}
+
+
+def _tell_plan(team: project.Project, stack: str, plan: str, as_json: bool, **more: object) -> None:
+    """Say what a run would do to a demo, for --dry-run."""
+    would = _would(team, stack)
+    told = f"{stack} {plan}" if would["exists"] else f"there is no {stack}: nothing would be done"
+    planned(told, {**would, **more}, as_json)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import typer
 
 from components import naming
 from flow import terminal
+from flow.commands.asking import Json
 from flow.commands.sandbox import ROOT, directory
 from flow.rehearsal import Rehearsal
 from flow.stages import Stages
@@ -16,6 +17,7 @@ from sandbox.lifecycle import Sandbox
 
 def rehearse(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Play a team's whole flow by pushes, pull requests, releases and the workflows they start.
 
@@ -33,7 +35,10 @@ def rehearse(
                 with stages.stage("sandbox: stop"):
                     sandbox.down()
     finally:
-        terminal.data.print(stages.table())
+        if as_json:
+            terminal.print_json(stages.output())
+        else:
+            terminal.data.print(stages.table())
     terminal.say(f"what waited for what: {rehearsal.report}")
     if keep or ran:
         for stack, url in rehearsal.urls.items():

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from flow import clock, project, survey, terminal
-from flow.commands.asking import DryRun, Json, Yes, agree
+from flow.commands.asking import DryRun, Json, Yes, agree, planned
 from flow.commands.environments import Environment
 from flow.errors import FlowError
 from flow.state_copies import Copies
@@ -34,10 +34,16 @@ def copies_of(team: project.Project, stack: str) -> Copies:
 
 
 @app.command()
-def backup(environment: Environment, as_json: Json = False) -> None:
+def backup(environment: Environment, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Copy the state of ENV as it is now. `flow` does so itself before each change."""
     team, stack = project.find(), project.stack_of(environment)
-    made = copies_of(team, stack).take(stack)
+    copies = copies_of(team, stack)
+    if dry_run:
+        due = copies.is_due(stack)
+        told = "would be copied" if due else "would not: nothing has changed since its newest copy"
+        planned(f"{stack} {told}", {"environment": stack, "would_copy": due}, as_json)
+        return
+    made = copies.take(stack)
     if as_json:
         terminal.print_json({"environment": stack, "copy": made})
     else:
@@ -83,7 +89,8 @@ def restore(
     text = copies.text(stack, wanted)
     chosen = wanted or str(copies.newest(stack))
     if dry_run:
-        terminal.print_json({"environment": stack, "would_restore": chosen})
+        told = f"copy {chosen} would take the place of the state of {stack}"
+        planned(told, {"environment": stack, "would_restore": chosen}, as_json)
         return
     agree(f"Put copy {chosen} in place of the state of {stack}?", yes, word=stack)
     saved: str | None = None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flow import locks, project, terminal
-from flow.commands.asking import Json, Yes, agree
+from flow.commands.asking import DryRun, Json, Yes, agree, planned
 from flow.commands.environments import Environment
 from flow.errors import FlowError
 from flow.stacks import BUSY
@@ -21,6 +21,7 @@ def unlock(
         typer.Option(help="The machine whose update you know to be dead."),
     ] = None,
     yes: Yes = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Break the lock on ENV that an update which was killed has left.
@@ -47,7 +48,16 @@ def unlock(
                 f"wait for it; if you know that it is: flow unlock {stack} --host {each.host}",
                 code=BUSY,
             )
+        if dry_run:
+            continue
         agree(f"Is {each} dead? Two updates at once ruin a state.", yes, word=each.host)
+    if dry_run:
+        would = [str(each) for each in found]
+        told = [f"the lock of {each} would be broken" for each in would] or [
+            f"{stack} is not locked"
+        ]
+        planned("\n".join(told), {"environment": stack, "would_break": would}, as_json)
+        return
     if found:
         stacks.unlock(stack, found)
     if as_json:

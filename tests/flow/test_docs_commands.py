@@ -112,8 +112,7 @@ def test_the_backup_pages_commands_work_on_staging(published: SandboxProject) ->
         r"backup \S+ of staging is kept: db: .*24 tasks", said["flow backup create staging"]
     )
     assert "asked" in said["flow backup list staging"]
-    would = json.loads(said["flow backup restore staging --dry-run"])
-    assert would["would_restore"]["rows"]["db"]["tasks"] == 24
+    assert "24 tasks" in said["flow backup restore staging --dry-run"]
     demo = said["flow demo up feature-demo/real-data --data staging --dry-run"]
     assert "feature-demo-real-data would be made, with backup" in " ".join(demo.split())
     assert re.search(r"\d{8}T\d{6}Z-[0-9a-f]{8}", said["flow state list staging"])

@@ -28,6 +28,12 @@ class FakeStore:
     def __init__(self) -> None:
         self.project = "deployment-flow"
         self.made: list[tuple[str, str]] = []
+        self.bucket = SimpleNamespace(
+            place=SimpleNamespace(address=lambda path: f"s3://backups/{path}")
+        )
+
+    def found(self, _: str) -> list[Any]:
+        return []
 
     def one(self, environment: str, _: str | None) -> Any:
         return dataclasses.replace(BACKUP, environment=environment)
@@ -113,12 +119,34 @@ def test_a_restore_asks_and_a_dry_run_does_nothing(
     store: FakeStore, restored: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert app.run(["backup", "restore", "staging"]) == 2
-    assert app.run(["backup", "restore", "staging", "--dry-run"]) == 0
+    assert app.run(["backup", "restore", "staging", "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["would_restore"]["id"] == BACKUP.id
     assert (restored, store.made) == ([], [])
     assert app.run(["backup", "restore", "staging", "--yes", "--json"]) == 0
     done = json.loads(capsys.readouterr().out)
     assert (done["environment"], done["safety"]) == ("staging", BACKUP.id)
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("create", "the data of staging would be kept at s3://backups/"),
+        ("restore", f"the data of staging would be replaced by backup {BACKUP.id} of version"),
+        ("drill", f"backup {BACKUP.id} of version"),
+    ],
+)
+def test_a_dry_run_is_told_to_a_person_in_a_sentence(
+    verb: str,
+    told: str,
+    store: FakeStore,
+    restored: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(deploying, "application_for", lambda *_: None)
+    assert app.run(["backup", verb, "staging", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith(told)
+    assert (restored, store.made) == ([], [])
 
 
 def test_what_is_no_id_is_refused_before_it_becomes_part_of_a_path() -> None:

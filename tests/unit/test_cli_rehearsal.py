@@ -1,6 +1,7 @@
 """The rehearsal's own assertions: each fails where what it asserts does not hold."""
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,3 +165,16 @@ def test_the_sandbox_is_left_as_it_was_found_unless_told_to_keep_it(
     assert "total" in out
     assert ("\nstaging: https://staging.test" in err) is not stopped
     assert "rehearsal.html" in err
+
+
+def test_a_program_is_told_the_stages_and_their_seconds(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox = SimpleNamespace(status=lambda: {"running": True})
+    monkeypatch.setattr(rehearse, "Sandbox", lambda _: sandbox)
+    monkeypatch.setattr(rehearse, "Rehearsal", lambda *_: world.rehearsal)
+    monkeypatch.setattr(rehearse, "Stages", lambda: world.stages)
+    assert app.run(["rehearse", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)[0]
+    assert first["stage"] == "sandbox: Hetzner, GitHub, DNS, certificates, registry"
+    assert (first["state"], type(first["seconds"])) == ("done", float)
