@@ -86,6 +86,7 @@ def team(
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_OPTION_CWD": str(folder),
+        "XDG_STATE_HOME": str(tmp_path / "noted"),
         "AWS_ACCESS_KEY_ID": KEYS["access_key"],
         "AWS_SECRET_ACCESS_KEY": KEYS["secret_key"],
         "SSL_CERT_FILE": authority,
