@@ -7,6 +7,7 @@ every group that has none of its own. A workflow's run is given one group's, wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -76,6 +77,32 @@ def opening(stack: str, environment: Mapping[str, str]) -> dict[str, str]:
     """
     whole = {**environment, **credentials(group_of(stack), environment)}
     return {name: value for name, value in whole.items() if name not in ENDED}
+
+
+def command(stack: str, told: str) -> str:
+    """What to type for `pulumi TOLD` on a stack, wherever its state is: also not the shell's own.
+
+    told  as `config rm version`; `stack init NAME` takes no `-s`
+    """
+    named = "" if told.startswith("stack init ") else f" -s {stack}"
+    return f"flow exec {stack} -- pulumi {told}{named}"
+
+
+def set_token(stack: str) -> str:
+    """The command that sets a stack's Hetzner token; it asks for the token."""
+    return command(stack, "config set --secret hcloud:token")
+
+
+# The program tells who runs plain `pulumi` what to type, in the state that is open already.
+_PLAIN = re.compile(
+    r"(?<!-- )\bpulumi (stack init ([a-z0-9-]+)"
+    r"|(?:config|destroy|preview|refresh|stack|up)\b(?:(?!pulumi )[^\n&;`])*? -s ([a-z0-9-]+))"
+)
+
+
+def as_commands(text: str) -> str:
+    """The program's words for who runs `flow`: each `pulumi … -s STACK` in them as `command`."""
+    return _PLAIN.sub(lambda each: f"flow exec {each[2] or each[3]} -- {each[0]}", text)
 
 
 def place(group: str, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -297,6 +297,7 @@ def variables(settings: Mapping[str, Any]) -> dict[str, str]:
     found["IMAGES"] = str(os.environ.get("IMAGES") or settings.get("images") or "")
     if not found["IMAGES"]:
         raise FlowError(
-            "no setting says where images are", "pulumi config set images ghcr.io/example-org/app"
+            "no setting says where images are",
+            "set images in Pulumi.yaml, as ghcr.io/example-org/app, or export IMAGES",
         )
     return found

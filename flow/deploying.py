@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components import naming
-from flow import locks, state, terminal
+from flow import backends, locks, state, terminal
 from flow.engine import OnLine
 from flow.errors import FlowError
 from flow.project import Project
@@ -128,8 +128,13 @@ def told_pin(pinned: Any, deployed: Deployed) -> str:
     stack = deployed.environment
     return (
         f"warning: Pulumi.{stack}.yaml says version {pinned}: an `up` by hand goes back to it. "
-        f"Next: pulumi config rm version -s {stack}"
+        f"Next: {backends.command(stack, 'config rm version')}"
     )
+
+
+def told_password(stack: str) -> str:
+    """The command that shows a demo's password; its user is `demo`."""
+    return backends.command(stack, "stack output password --show-secrets")
 
 
 def _up(stacks: Stacks, wish: Wish, note: OnLine) -> Result:

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from components import labels, naming
-from flow import deploying, github_part, state
+from flow import backends, deploying, github_part, state
 from flow.errors import FlowError
 from flow.labelled import Cloud
 from flow.project import Project
@@ -52,7 +52,7 @@ def check(stack: str, found: state.State) -> None:
         raise FlowError(
             f"{stack} is protected: its volume, its addresses and what is on them. Nothing was "
             "changed",
-            f"to lose them on purpose: pulumi config set protected false -s {stack}, "
+            f"to lose them on purpose: {backends.command(stack, 'config set protected false')}, "
             f"flow deploy {stack}, flow destroy {stack}",
         )
 

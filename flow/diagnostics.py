@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
+from flow import backends
 from flow.errors import FlowError
 
 LINES = 20
@@ -35,7 +36,7 @@ def of_listing(said: object) -> FlowError | None:
         return None
     return FlowError(
         "one of the team's states is damaged, and so none can be listed",
-        "pulumi stack export -s ENV says for each whether it is the one; "
+        f"{backends.command('ENV', 'stack export')} says for each whether it is the one; "
         "then flow state restore ENV: the newest copy",
     )
 
@@ -53,7 +54,8 @@ def cause(said: object) -> str:
 
     None twice. Of many what says most is kept, in order: `error:` and `next:`, and the last ones,
     as a failed command's whole transcript is in it and its cause comes last. At most LINES of
-    them; a line stands for those left out.
+    them; a line stands for those left out. Commands among them are told as to be typed beside
+    `flow`.
     """
     text = str(said)
     if "\nDiagnostics:" in text:
@@ -73,7 +75,7 @@ def cause(said: object) -> str:
         if says_most and not told.get(bare, True):
             del told[bare]  # said before in passing: it belongs where it is the error
         told.setdefault(bare, says_most)
-    return "\n".join(_shortened(list(told.items())))
+    return backends.as_commands("\n".join(_shortened(list(told.items()))))
 
 
 def _shortened(told: list[tuple[str, bool]]) -> list[str]:

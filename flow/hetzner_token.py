@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from flow import state
+from flow import backends, state
 from flow.errors import FlowError
 from flow.pricing import HETZNER_API
 from planning import access
@@ -75,4 +75,4 @@ def check(
         return
     wrong = access.mistake(str(token), str(endpoint), stack, where, writes=True)
     if wrong is not None:
-        raise FlowError(wrong.problem, wrong.remedy)
+        raise FlowError(wrong.problem, backends.as_commands(wrong.remedy))

@@ -15,6 +15,7 @@ from typing import Any
 import hcloud
 import requests
 
+from flow import backends
 from flow.errors import FlowError
 from flow.pricing import HETZNER_API
 from flow.project import Project
@@ -49,15 +50,16 @@ def of(project: Project, stack: str) -> Machines:
     if not token:
         raise FlowError(
             f"there is no Hetzner token for {stack}. Nothing was changed",
-            f"pulumi config set --secret hcloud:token -s {stack}, or export HCLOUD_TOKEN",
+            f"{backends.set_token(stack)}, or export HCLOUD_TOKEN",
         )
-    return Machines(str(token), str(endpoint))
+    return Machines(str(token), str(endpoint), stack)
 
 
 class Machines:
-    """One Hetzner project, by one token."""
+    """One Hetzner project, by the token of `stack`."""
 
-    def __init__(self, token: str, endpoint: str = "") -> None:
+    def __init__(self, token: str, endpoint: str, stack: str) -> None:
+        self._stack = stack
         self._endpoint = (endpoint or HETZNER_API).rstrip("/")
         self._client: Any = hcloud.Client(
             token=token,
@@ -121,8 +123,8 @@ class Machines:
             if error.code in _REFUSED:
                 raise FlowError(
                     f"{self._endpoint} refuses the token ({error.code}). Nothing was changed",
-                    "give it one with read and write access: pulumi config set --secret "
-                    "hcloud:token, or HCLOUD_TOKEN",
+                    "give it one with read and write access: "
+                    f"{backends.set_token(self._stack)}, or HCLOUD_TOKEN",
                 ) from error
             raise FlowError(
                 f"{self._endpoint} answers {error.code}: {error}", "run it again in a few minutes"

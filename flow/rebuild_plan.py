@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components import compose, naming, plain_yaml
+from flow import backends
 from flow.errors import FlowError
 from flow.machines import Sight
 from flow.state import Held, State
@@ -178,8 +179,8 @@ def _check_things(stack: str, found: State, sight: Sight, wanted: Settings) -> N
         )
         raise FlowError(
             f"what would have to be kept is gone: {named}. Nothing was changed",
-            f"pulumi up --refresh -s {stack} makes it anew, empty; a volume's data comes from a "
-            "backup",
+            f"{backends.command(stack, 'up --refresh')} makes it anew, empty; a volume's data "
+            "comes from a backup",
         )
     volume = next(iter(found.find("Volume")), None)
     server = next(iter(found.find("Server")), {})
@@ -193,18 +194,18 @@ def _check_things(stack: str, found: State, sight: Sight, wanted: Settings) -> N
         raise FlowError(
             f"the settings ask for a volume of {wanted.volume_size} GB, and the one that is there "
             f"has {volume.get('size')}: it would go with its data. Nothing was changed",
-            f"pulumi config set volumeSize {volume.get('size')} -s {stack}",
+            backends.command(stack, f"config set volumeSize {volume.get('size')}"),
         )
     location = str(kept[0].properties.get("location"))
     if location not in wanted.locations:
         raise FlowError(
             f"volume and addresses of {stack} are in {location}, which the setting locations does "
             "not name. Nothing was changed",
-            f"pulumi config set --path 'locations[0]' {location} -s {stack}",
+            backends.command(stack, f"config set --path 'locations[0]' {location}"),
         )
     if location not in sight.sold_in:
         raise FlowError(
             f"Hetzner has no room for a {wanted.server_type} in {location} now, where volume and "
             "addresses are. Nothing was changed",
-            f"another type, or later: pulumi config set serverType … -s {stack}",
+            f"another type, or later: {backends.command(stack, 'config set serverType …')}",
         )

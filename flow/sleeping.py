@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flow import deploying, machines, rebuild_plan, state
+from flow import backends, deploying, machines, rebuild_plan, state
 from flow.errors import FlowError
 from flow.project import Project
 from flow.stages import Stages
@@ -34,8 +34,10 @@ def check(stack: str, found: state.State) -> None:
         raise FlowError(
             f"{stack} keeps data on its server's own disk ({', '.join(lost)}), which would go with "
             "the server. Nothing was changed",
-            "a demo with a volume can sleep. Give it one: flow demo end (its data is saved), "
-            f"pulumi config set volumeSize 10 -s {stack}, flow demo up",
+            f"a demo with a volume can sleep. Give it one: flow demo end {stack} (its data is "
+            "saved), "
+            f"{backends.command(stack, f'stack init {stack}')}, "
+            f"{backends.command(stack, 'config set volumeSize 10')}, flow demo up {stack}",
         )
 
 

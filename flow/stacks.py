@@ -160,7 +160,7 @@ class Stacks:
             try:
                 result = stack.preview(color="never", on_output=on_line, config_file=file, **chosen)
             except automation.CommandError as error:
-                raise _refused(name, error, "", f"pulumi preview -s {name} --diff") from error
+                raise _refused(name, error, "", backends.command(name, "preview --diff")) from error
         return Result(counts(result.change_summary), result.stdout)
 
     def refresh(self, name: str, on_line: OnLine | None = None) -> Result:
@@ -337,4 +337,4 @@ class NoStackError(FlowError):
 
 
 def _no_stack(name: str) -> NoStackError:
-    return NoStackError(f"there is no stack {name}", f"pulumi stack init {name}")
+    return NoStackError(f"there is no stack {name}", backends.command(name, f"stack init {name}"))

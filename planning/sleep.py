@@ -39,8 +39,8 @@ def rest(settings: Settings, last: Record, release: Kept, now: float) -> Mapping
         raise NoSleepError(
             f"{settings.stack} keeps data on its server's own disk ({', '.join(data)}), which goes "
             "with the server: volumeSize is 0. Nothing was changed. Next: end it (its data is "
-            f"saved) and bring it up with a volume: pulumi config set volumeSize 10 -s "
-            f"{settings.stack}"
+            f"saved) and bring it up with a volume: pulumi stack init {settings.stack} && "
+            f"pulumi config set volumeSize 10 -s {settings.stack}"
         )
     if not server:
         # It slept already; or its server was lost, and what there was is not known.

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from flow import project, server, state, terminal
+from flow import backends, project, server, state, terminal
 from flow.commands.asking import DryRun
 from flow.commands.environments import Environment
 from flow.errors import FlowError
@@ -45,8 +45,9 @@ def ssh(
     if code == 255:
         raise FlowError(
             f"no connection to {stack}",
-            f"put your public key into the settings: pulumi config set --path 'adminKeys[0]' -s "
-            f"{stack}, then flow deploy {stack}",
+            "put your public key into the settings: "
+            + backends.command(stack, "config set --path 'adminKeys[0]' 'ssh-ed25519 AAAA… you'")
+            + f", then flow deploy {stack}",
             code=255,
         )
     raise SystemExit(code)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from flow import clock, project, survey, terminal
+from flow import backends, clock, project, survey, terminal
 from flow.commands.asking import DryRun, Json, Yes, agree, planned
 from flow.commands.environments import Environment
 from flow.errors import FlowError
@@ -28,7 +28,7 @@ def copies_of(team: project.Project, stack: str) -> Copies:
         raise FlowError(
             f"no copies are kept of the state of {stack}: PULUMI_BACKEND_URL names neither a "
             "folder nor a bucket",
-            "Pulumi Cloud has a history of its own: pulumi stack history",
+            f"Pulumi Cloud has a history of its own: {backends.command(stack, 'stack history')}",
         )
     return found
 

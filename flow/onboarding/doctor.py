@@ -207,20 +207,21 @@ def stack_checks(here: Here, stack: str) -> list[Check]:
             return [missing(name, "the passphrase is not this stack's", mend)]
         raise
     checks = [ok(name, "there, and the passphrase is right")]
-    set_ = f"pulumi config set -s {stack}"
     images = here.value(settings, "images")
     zone, hostname = here.value(settings, "zone"), here.value(settings, "hostname")
     if not images:
-        checks.append(missing(f"{name}: images", "not set", f"{set_} images REGISTRY/PATH"))
+        mend = backends.command(stack, "config set images REGISTRY/PATH")
+        checks.append(missing(f"{name}: images", "not set", mend))
     if not zone and not hostname:
-        checks.append(missing(f"{name}: name", "no zone and no hostname", f"{set_} zone ZONE"))
+        mend = backends.command(stack, "config set zone ZONE")
+        checks.append(missing(f"{name}: name", "no zone and no hostname", mend))
     for key in ("images", "zone", "hostname", "acmeEmail"):
         value = here.value(settings, key)
         if files.is_placeholder(value):
             checks.append(missing(f"{name}: {key}", f"{value}, as in the template", "flow init"))
     token = settings.get("hcloud:token") or here.environment.get("HCLOUD_TOKEN", "")
     if not token:
-        mend = f"pulumi config set --secret hcloud:token -s {stack}"
+        mend = backends.set_token(stack)
         return [*checks, missing(f"{name}: Hetzner token", "not set", mend)]
     return checks + token_checks(stack, token, endpoint(here, settings), zone, hostname)
 
@@ -235,7 +236,7 @@ def token_checks(stage: str, token: str, address: str, zone: str, hostname: str)
     """A stage's Hetzner token: known, may write, reaches the zone, and no other's servers."""
     name = f"{stage}: Hetzner token"
     mend = (
-        f"pulumi config set --secret hcloud:token -s {stage}"
+        backends.set_token(stage)
         if stage != _DEMO
         else "export HCLOUD_TOKEN=… of the demos' project"
     )
@@ -251,7 +252,8 @@ def token_checks(stage: str, token: str, address: str, zone: str, hostname: str)
         checks.append(warning(f"{stage}: project", seen, f"a project of its own, then: {mend}"))
     if zone and zone not in access.zones:
         seen = f"zone {zone} is not in its project"
-        mend = f"make it there, or: pulumi config set hostname NAME -s {stage}, and zone empty"
+        mend = backends.command(stage, "config set hostname NAME")
+        mend = f"make it there, or: {mend}, and zone empty"
         checks.append(missing(f"{stage}: zone", seen, mend))
     elif zone:
         checks.append(ok(f"{stage}: zone", zone))

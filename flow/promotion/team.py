@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from github import Auth, BadCredentialsException, Github, GithubException, UnknownObjectException
 from github.Repository import Repository
 
+from flow import backends
 from flow.errors import FlowError
 
 _SECONDS = 30
@@ -24,7 +25,8 @@ def repository(name: str, environment: Mapping[str, str] = os.environ) -> Reposi
     if not name:
         raise FlowError(
             "no setting says which repository the application is in",
-            "pulumi config set githubRepository OWNER/NAME -s dev, or set GITHUB_REPOSITORY",
+            f"{backends.command('dev', 'config set githubRepository OWNER/NAME')}, or set "
+            "GITHUB_REPOSITORY",
         )
     token = environment.get("GITHUB_TOKEN") or environment.get("FLOW_GITHUB_TOKEN")
     if not token:

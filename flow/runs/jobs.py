@@ -213,7 +213,7 @@ def _about(done: deploying.Deployed, repository: str, cost: str = "") -> str:
         lines.append("")
         lines.append(
             "Behind a password, which is in the stack: "
-            f"`pulumi stack output password --show-secrets -s {done.environment}`"
+            f"`{deploying.told_password(done.environment)}`"
         )
     if done.expires is not None:
         day = datetime.datetime.fromtimestamp(done.expires, datetime.UTC)

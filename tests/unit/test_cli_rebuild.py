@@ -202,20 +202,20 @@ def test_what_a_state_holds_is_looked_for_by_its_ids(cloud: Cloud) -> None:
     left = exported("staging")
     for each, id_ in zip(left["resources"][2:5], (server, volume.volume, address), strict=True):
         each["id"] = str(id_.id)
-    sight = Machines("d" * 64, f"{cloud.url}/v1").look(state.parse(left), "cx23")
+    sight = Machines("d" * 64, f"{cloud.url}/v1", "dev").look(state.parse(left), "cx23")
     assert sight.server == "running"
     assert sight.reached == {str(volume.volume.id), str(address.id)}
     assert sight.volume_on == str(server.id)
     assert "fsn1" in sight.sold_in
-    assert Machines("d" * 64, f"{cloud.url}/v1").look(state.parse(left), "cx0").sold_in == ()
-    other = Machines("p" * 64, f"{cloud.url}/v1").look(state.parse(left), "cx23")
+    assert Machines("d" * 64, f"{cloud.url}/v1", "dev").look(state.parse(left), "cx0").sold_in == ()
+    other = Machines("p" * 64, f"{cloud.url}/v1", "dev").look(state.parse(left), "cx23")
     assert (other.server, other.reached, other.volume_on) == ("", frozenset(), "")
 
 
 def test_a_server_is_shut_down_cleanly_and_one_that_does_not_react_is_cut_off(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    at = Machines("d" * 64, f"{cloud.url}/v1")
+    at = Machines("d" * 64, f"{cloud.url}/v1", "dev")
     server = cloud.server()
     assert at.shut_down(str(server.id), print).startswith("cleanly")
     assert at.shut_down(str(server.id), print) == "it was off already"
@@ -228,7 +228,7 @@ def test_a_server_is_shut_down_cleanly_and_one_that_does_not_react_is_cut_off(
 def test_a_token_that_may_only_read_is_said_and_nothing_is_switched_off(cloud: Cloud) -> None:
     server = cloud.server(server_type=ServerType(name="cx23"), location=FSN1)
     with pytest.raises(FlowError, match="refuses the token"):
-        Machines("e" * 64, f"{cloud.url}/v1").shut_down(str(server.id), print)
+        Machines("e" * 64, f"{cloud.url}/v1", "dev").shut_down(str(server.id), print)
     assert cloud.client.servers.get_by_id(server.id).status == "running"
 
 
