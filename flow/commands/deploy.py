@@ -69,6 +69,8 @@ def tell(done: deploying.Deployed, as_json: bool) -> None:
         + (f" ({done.commit[:12]})" if done.commit else "")
         + f", release {done.release}, in {done.seconds:.0f} s"
     )
+    if done.stage == "demo":
+        terminal.say(f"its user is demo, its password: {deploying.told_password(done.environment)}")
     if done.expires is not None:
         day = datetime.datetime.fromtimestamp(done.expires, datetime.UTC)
         terminal.say(
