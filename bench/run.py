@@ -43,7 +43,7 @@ class Bench:
         self.project = project
         self.repeats = repeats
         self.results: dict[str, list[Measured]] = {}
-        self._environment = backends.opening(STACK, {**os.environ, **project.environment()})
+        self._environment = backends.opening(STACK, project.surroundings())
         self._folder = folder
         self._run = secrets.token_hex(2)
         self._load = os.getloadavg()[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,7 +39,7 @@ def publish(
     ]
     process = subprocess.Popen(
         command,
-        env={**os.environ, **project.environment()},
+        env=project.surroundings(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

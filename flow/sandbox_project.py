@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from flow import backends, plain_pulumi
+from flow import backends, foreign, plain_pulumi
 from flow.errors import FlowError
 from flow.sandbox_settings import merge, stack_settings
 from flow.stacks import Stacks
@@ -47,21 +47,6 @@ ADDRESS_DOMAIN = "address.sandbox.test"
 DEPLOYMENT = "example-org/deployment"
 APPLICATION = "example-org/fieldwork"
 
-# Variables that would make the engine or a client reach another account, or
-# override what we set.
-FOREIGN = (
-    "FLOW_GITHUB_TOKEN",
-    "FLOW_WEBHOOK_URL",
-    "GH_TOKEN",
-    "HCLOUD_CONFIG",
-    "HCLOUD_CONTEXT",
-    "PULUMI_ACCESS_TOKEN",
-    "PULUMI_CONFIG_PASSPHRASE_FILE",
-    *sorted(backends.ENDED),
-    "PULUMI_OPTION_STACK",
-    "PULUMI_STACK",
-)
-
 SYSTEM_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -81,7 +66,8 @@ class SandboxProject:
     @property
     def stacks(self) -> Stacks:
         """The sandbox's stacks, through the engine."""
-        return Stacks(self.folder, self.environment(), self.root / ".toolchain/bin/pulumi")
+        around = {**foreign.blank(), **self.environment()}
+        return Stacks(self.folder, around, self.root / ".toolchain/bin/pulumi")
 
     @property
     def repository(self) -> str:
@@ -139,6 +125,10 @@ class SandboxProject:
             "FLOW_SANDBOX": "1",
         }
 
+    def surroundings(self) -> dict[str, str]:
+        """All of a process's environment that works in the sandbox: ours, and `environment`."""
+        return {**foreign.inherited(), **self.environment()}
+
     @property
     def _is_separate(self) -> bool:
         """Whether each group has a state of its own; a sandbox of an older version has one."""
@@ -157,7 +147,7 @@ class SandboxProject:
 
     def exports(self) -> str:
         """The environment as lines for `eval` in a POSIX shell."""
-        lines = [f"unset {' '.join(FOREIGN)}"]
+        lines = [f"unset {' '.join(foreign.FOREIGN)}"]
         lines += [f"export {key}={shlex.quote(value)}" for key, value in self.environment().items()]
         return "\n".join(lines)
 

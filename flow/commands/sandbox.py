@@ -12,7 +12,7 @@ from rich.table import Table
 
 from flow import publishing, terminal
 from flow.commands.asking import Json, Yes, agree
-from flow.sandbox_project import APPLICATION, DEPLOYMENT, FOREIGN, SandboxProject
+from flow.sandbox_project import APPLICATION, DEPLOYMENT, SandboxProject
 from flow.sandbox_team import SandboxTeam
 from sandbox.lifecycle import Sandbox
 
@@ -81,12 +81,11 @@ def env() -> None:
 @app.command()
 def shell() -> None:
     """Start $SHELL in which pulumi, flow and every client of either use the sandbox."""
-    environment = project().environment()
+    environment = project().surroundings()
     program = os.environ.get("SHELL") or "/bin/sh"
     terminal.say(f"{program} for the sandbox; leave it with exit")
-    inherited = {k: v for k, v in os.environ.items() if k not in FOREIGN}
     arguments, prompt = _prompt(Path(program).name)
-    whole = {**inherited, **environment, **prompt}
+    whole = {**environment, **prompt}
     # Replaces us; no shell is between.
     os.execvpe(program, [program, *arguments], whole)  # noqa: S606  # nosec B606
 

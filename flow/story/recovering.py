@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
 import subprocess
 import sys
@@ -61,7 +60,7 @@ def _flow(team: Team, *arguments: str) -> Any:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "flow.app", *arguments, "--json"],
         cwd=project.directory,
-        env={**os.environ, **project.environment(), "PYTHONPATH": str(project.root)},
+        env={**project.surroundings(), "PYTHONPATH": str(project.root)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from flow.foreign import FOREIGN
 from flow.publishing import BASE_IMAGE
-from flow.sandbox_project import FOREIGN
 from tests.flow.team import Team
 
 SECONDS = 300
