@@ -32,10 +32,10 @@ _DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 _VERSION_LABEL = "org.opencontainers.image.version"
 _REVISION_LABEL = "org.opencontainers.image.revision"
 
-# Variables whose values deploy or push; a Compose file of any branch could name them.
+# Variables whose values deploy, push or open a backup; any branch's Compose file could name them.
 _OURS = re.compile(
-    r"HCLOUD_TOKEN\w*|PULUMI_\w+|FLOW_\w+|AWS_\w+|REGISTRY_\w+|DEMO_SSH_KEY|GITHUB_TOKEN|GH_TOKEN"
-    r"|ACTIONS_\w+"
+    r"(ACTIONS|AWS|BACKUP|FLOW|PULUMI|REGISTRY)_\w+|HCLOUD_TOKEN\w*|(GH|GITHUB)_\w*TOKEN"
+    r"|GITHUB_APP_\w+|STATE_\w*ACCESS_KEY\w*|DEMO_SSH_KEY|DEPLOY_KEY"
 )
 
 OnLine = Callable[[str], Any]

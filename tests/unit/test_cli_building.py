@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 
 from flow import building
 from flow.errors import FlowError
+from flow.foreign import FOREIGN
 from flow.registry_login import signed_in
+from tests.unit.variables_read import ROOT, known
 
-EXAMPLE = Path(__file__).parents[2] / "example"
+EXAMPLE = ROOT / "example"
 VARIABLES = {"IMAGES": "registry.test/x", "BASE_IMAGE": "base:1"}
 
 
@@ -135,15 +138,29 @@ def test_a_build_that_hangs_and_says_nothing_is_ended_at_its_deadline(
     assert said == ["begun"]
 
 
-def test_a_build_is_not_handed_what_deploys_and_pushes(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = ("HCLOUD_TOKEN", "HCLOUD_TOKEN_PROD", "PULUMI_CONFIG_PASSPHRASE", "FLOW_GITHUB_TOKEN")
-    pushes = ("REGISTRY_PUSH_PASSWORD", "AWS_SECRET_ACCESS_KEY", "DEMO_SSH_KEY", "GITHUB_TOKEN")
-    for name in (*ours, *pushes):
-        monkeypatch.setenv(name, "s3cret")
+def secrets() -> set[str]:
+    """Every secret that this project knows by name: what is read, shut out, or kept at GitHub."""
+    kept = re.findall(r"secrets\.(\w+)", (ROOT / ".github/workflows/flow.yml").read_text())
+    word = re.compile(r"TOKEN|SECRET|PASSWORD|PASSPHRASE|KEY|IDENTITY|TICKET|WEBHOOK_URL|PEM")
+    return {*kept, *(name for name in {*known(), *FOREIGN} if word.search(name))}
+
+
+def test_the_secrets_are_found() -> None:
+    assert secrets() >= {"BACKUP_TICKET", "FLOW_DUMP_IDENTITY", "FLOW_WEBHOOK_URL"}
+    assert secrets() >= {"BACKUP_SECRET_ACCESS_KEY", "STATE_SECRET_ACCESS_KEY", "DEMO_SSH_KEY"}
+
+
+@pytest.mark.parametrize("secret", sorted(secrets()))
+def test_a_build_is_handed_no_secret(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(secret, "s3cret")
+    assert secret not in building.variables({"images": "registry.test/x"})
+
+
+def test_a_compose_file_that_names_a_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HCLOUD_TOKEN", "s3cret")
     monkeypatch.setenv("BASE_IMAGE", "base:1")
-    known = building.variables({"images": "registry.test/x"})
-    assert "s3cret" not in known.values()
-    assert known["BASE_IMAGE"] == "base:1"
+    given = building.variables({"images": "registry.test/x"})
+    assert given["BASE_IMAGE"] == "base:1"
     compose = {
         "services": {
             "web": {
@@ -153,4 +170,4 @@ def test_a_build_is_not_handed_what_deploys_and_pushes(monkeypatch: pytest.Monke
         }
     }
     with pytest.raises(FlowError, match="HCLOUD_TOKEN"):
-        building.plan(compose, version="1", branch="main", commit="c", variables=known)
+        building.plan(compose, version="1", branch="main", commit="c", variables=given)
