@@ -52,9 +52,8 @@ def described(call: Call) -> dict[str, Any]:
     if hasattr(made, "pulumi_type"):
         return dict(whole["resources"][made.pulumi_type]["inputProperties"])
     kind = f":{call.name.removesuffix('Args')}"
-    return dict(next(each for name, each in whole["types"].items() if name.endswith(kind)))[
-        "properties"
-    ]
+    found = next(each for name, each in whole["types"].items() if name.endswith(kind))
+    return dict(found["properties"])
 
 
 def nested(call: Call, keyword: str) -> set[str]:
