@@ -23,7 +23,7 @@ from typing import Any
 import hcloud
 from rich.table import Table
 
-from bench import by_hand, measure
+from bench import by_hand, limits, measure
 from bench.measure import Measured, Watch
 from bench.pushing import Pushes
 from flow import backends, load, terminal
@@ -97,6 +97,7 @@ class Bench:
     def report(self) -> dict[str, Any]:
         """Every figure, the medians, and the ratios of interest."""
         medians = {name: median(all_) for name, all_ in self.results.items()}
+        shown = {name: asdict(value) for name, value in medians.items()}
         extra = {}
         if "redeploy" in medians and "Compose by hand" in medians:
             ours, hand = medians["redeploy"], medians["Compose by hand"]
@@ -113,8 +114,9 @@ class Bench:
                 "kernel": platform.release(),
                 "python": platform.python_version(),
             },
-            "medians": {name: asdict(value) for name, value in medians.items()},
+            "medians": shown,
             "ratios": extra,
+            "limits": limits.rows(shown),
             "requests": self.requests,
             "all": {name: [asdict(each) for each in all_] for name, all_ in self.results.items()},
         }
@@ -216,6 +218,22 @@ def table(report: Mapping[str, Any]) -> Table:
     return shown
 
 
+def limits_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What is meant to stay under a limit, for people."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    shown.add_column("")
+    for title in ("seconds", "limit"):
+        shown.add_column(title, justify="right")
+    for name, figures in rows.items():
+        seconds = figures["seconds"]
+        shown.add_row(name, "–" if seconds is None else f"{seconds:.1f}", _judged(figures))
+    return shown
+
+
+def _judged(figures: Mapping[str, Any]) -> str:
+    return f"{figures['limit']:.0f} {'kept' if figures['kept'] else 'MISSED'}"
+
+
 def pushes_table(pushes: Mapping[str, Mapping[str, Any]]) -> Table:
     """Pushes to live URLs for people, with the limits they are meant to stay under."""
     shown = Table(box=None, pad_edge=False, header_style="bold")
@@ -227,14 +245,25 @@ def pushes_table(pushes: Mapping[str, Mapping[str, Any]]) -> Table:
         shown.add_row(
             name,
             *(f"{figures[key]:.1f}" for key in ("total", "build", "deploy", "beyond")),
-            f"{figures['limit']:.0f} {'kept' if figures['kept'] else 'MISSED'}",
+            _judged(figures),
             str(figures["repeated"]),
         )
     return shown
 
 
+def conclude(report: Mapping[str, Any], folder: Path) -> None:
+    """Write a report into a folder; then, where a limit was missed, exit with 1 and say which."""
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{report['when'].replace(':', '')}.json"
+    file.write_text(json.dumps(report, indent=2))
+    terminal.say(f"written to {file}")
+    if names := limits.missed(report):
+        terminal.say(f"limits missed: {'; '.join(names)}")
+        raise SystemExit(1)
+
+
 def main() -> None:
-    """Run it all, print the tables, write the JSON."""
+    """Run it all, print the tables, write the JSON; exit with 1 where a limit was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="of no-op, redeploy and push (3)")
     parser.add_argument("--only-pushes", action="store_true", help="pushes to live URLs alone")
@@ -248,16 +277,13 @@ def main() -> None:
     report = {**bench.report(), "pushes": pushes.report()}
     if not given.only_pushes:
         terminal.data.print(table(report))
+        terminal.data.print(limits_table(report["limits"]))
     terminal.data.print(pushes_table(report["pushes"]))
     if requests := report["requests"]:
         terminal.data.print(told(requests))
     for name, ratio in report["ratios"].items():
         terminal.data.print(f"{name}: {ratio}")
-    results = ROOT / "bench/results"
-    results.mkdir(exist_ok=True)
-    file = results / f"{report['when'].replace(':', '')}.json"
-    file.write_text(json.dumps(report, indent=2))
-    terminal.say(f"written to {file.relative_to(ROOT)}")
+    conclude(report, ROOT / "bench/results")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bench import by_hand, pushing
+from bench import by_hand, limits, pushing
 from bench.measure import Measured, MeasureError
-from bench.run import median, pushes_table, told
+from bench.run import conclude, limits_table, median, pushes_table, told
 from flow.story.watching import JobDone
 
 COMPOSE = """\
@@ -85,3 +86,54 @@ def test_the_table_of_pushes_says_the_limits_and_whether_they_are_kept() -> None
     shown = pushes_table(rows)
     assert list(shown.columns[5].cells) == ["30 kept", "45 MISSED"]
     assert list(shown.columns[4].cells) == ["28.0", "50.0"]
+
+
+def medians(nothing: float, ours: float | None, hand: float | None) -> dict[str, dict[str, Any]]:
+    return {
+        "no-op up": {"seconds": nothing, "live": None},
+        "redeploy": {"seconds": 30.0, "live": ours},
+        "Compose by hand": {"seconds": 3.0, "live": hand},
+    }
+
+
+@pytest.mark.parametrize(
+    ("measured", "missed"),
+    [
+        (medians(4.9, 17.9, 3.0), []),
+        (medians(5.0, 17.9, 3.0), [limits.NOTHING]),
+        (medians(4.9, 18.0, 3.0), [limits.REDEPLOY]),
+        # One that never went live is none that was fast.
+        (medians(4.9, None, 3.0), [limits.REDEPLOY]),
+        (medians(4.9, 17.9, None), [limits.REDEPLOY]),
+        ({}, []),
+    ],
+)
+def test_an_up_without_changes_and_a_redeploy_beyond_by_hand_have_limits(
+    measured: dict[str, dict[str, Any]], missed: list[str]
+) -> None:
+    assert limits.missed({"limits": limits.rows(measured), "pushes": {}}) == missed
+
+
+def test_the_table_of_limits_says_which_are_kept() -> None:
+    shown = limits_table(limits.rows(medians(4.5, None, 3.0)))
+    assert list(shown.columns[1].cells) == ["4.5", "–"]
+    assert list(shown.columns[2].cells) == ["5 kept", "15 MISSED"]
+
+
+@pytest.mark.parametrize("part", ["limits", "pushes"])
+def test_a_missed_limit_fails_once_the_report_is_written(
+    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report: dict[str, Any] = {"when": "2031-05-31T09:04:00Z", "limits": {}, "pushes": {}}
+    report[part] = {"too slow": {"kept": False}}
+    with pytest.raises(SystemExit) as ended:
+        conclude(report, tmp_path)
+    assert ended.value.code == 1
+    assert json.loads((tmp_path / "2031-05-31T090400Z.json").read_text()) == report
+    assert "limits missed: too slow" in capsys.readouterr().err
+
+
+def test_limits_that_are_kept_fail_nothing(tmp_path: Path) -> None:
+    report = {"when": "2031", "limits": {"fast": {"kept": True}}, "pushes": {}}
+    conclude(report, tmp_path)
+    assert (tmp_path / "2031.json").exists()
