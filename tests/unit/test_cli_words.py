@@ -9,6 +9,7 @@ import pytest
 from components.environment import AUTH_USER
 from flow import backends, deploying, diagnostics
 from flow.commands import deploy
+from flow.runs import jobs
 
 FLOW = Path(backends.__file__).parent
 # Told in the sandbox's shell, whose `pulumi` picks the state by the stack.
@@ -97,3 +98,11 @@ def test_a_demos_deploy_says_how_its_password_is_shown_and_a_stages_does_not(
     shown = "flow exec feature-demo-x -- pulumi stack output password --show-secrets"
     assert f"its user is {AUTH_USER}, its password: {shown}" in said("demo", "feature-demo-x")
     assert "password" not in said("staging", "staging")
+
+
+def test_the_comment_at_github_says_how_a_demos_password_is_shown() -> None:
+    done = deploying.Deployed(
+        "feature-demo-x", "demo", "https://x.test", "1.2.0", "", "r", "b", None, 1.0, {}
+    )
+    shown = "flow exec feature-demo-x -- pulumi stack output password --show-secrets"
+    assert f"`{shown} -s feature-demo-x`" in jobs._about(done, "https://github.test/o/r")
