@@ -37,6 +37,7 @@ LET_THROUGH = {
     "PULUMI_AUTOMATION_API": "set for the engine, not read",
     "RUNNER_ENVIRONMENT": A_RUN,
     "SHELL": "the person's",
+    "XDG_STATE_HOME": "a folder of this machine",
     "XDG_CACHE_HOME": "a folder of this machine",
 }
 
