@@ -34,7 +34,7 @@ rehearsal: setup ## The whole flow once, in the sandbox; KEEP=1 leaves it runnin
 	@$(BIN)/flow rehearse $(if $(KEEP),--keep)
 
 .PHONY: test
-test: setup ## Every test: those of the sandbox one by one, the others beside them
+test: setup ## Every test, in two processes: units, sandbox, the real engine (starts the sandbox)
 	@$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
 
 .PHONY: unit

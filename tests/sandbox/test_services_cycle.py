@@ -16,6 +16,8 @@ import pytest
 from sandbox.hosts import images
 from sandbox.lifecycle import ROOT, Sandbox
 
+# It waits for what others are at.
+pytestmark = pytest.mark.timeout(1800)
 # Run as a script's first half: nothing it mounts is seen outside.
 ENTER = """\
 set -e

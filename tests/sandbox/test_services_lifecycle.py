@@ -17,6 +17,9 @@ from sandbox.hosts import docker_daemon
 from sandbox.lifecycle import Sandbox, SandboxError
 from tests.sandbox.conftest import Cloud, ipv4
 
+# It waits for what others are at.
+pytestmark = pytest.mark.timeout(1800)
+
 
 def test_a_new_start_of_the_api_keeps_records_and_running_servers(
     sandbox: Sandbox, cloud: Cloud, server: BoundServer
