@@ -38,8 +38,8 @@ test: setup ## Every test, in two processes: units, sandbox, the real engine (st
 	@$(BIN)/pytest --numprocesses 2 $(PYTEST_ARGS)
 
 .PHONY: unit
-unit: setup ## The tests that need neither Docker nor the engine: two minutes
-	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+unit: setup ## The tests that need neither Docker nor the engine: some four minutes
+	@$(BIN)/pytest --numprocesses 2 tests/unit $(PYTEST_ARGS)
 
 # Found anew each time, so that a new one is read without a word here.
 ELSEWHERE := -name .git -o -name .venv -o -name .toolchain -o -name .sandbox

@@ -56,7 +56,7 @@ def test_an_installed_toolchain_is_left_as_it_is(tmp_path: Path) -> None:
     ("target", "command"),
     [
         ("test", ".venv/bin/pytest --numprocesses 2"),
-        ("unit", ".venv/bin/pytest tests/unit"),
+        ("unit", ".venv/bin/pytest --numprocesses 2 tests/unit"),
         ("lint", ".venv/bin/mypy"),
         ("lint", ".venv/bin/python -m toolchain.audit --where-reachable"),
         ("audit", ".venv/bin/python -m toolchain.audit"),
