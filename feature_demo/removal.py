@@ -19,6 +19,7 @@ from feature_demo.demo import BUILT
 from feature_demo.install import COMMAND
 from feature_demo.words import DemoError, Say
 from remote.server.agent.commands import Commands, Ended
+from remote.server.agent.jobs import JobsRun
 from remote.server.agent.machine import Machine
 from remote.server.agent.releases import Store
 
@@ -264,6 +265,7 @@ class Removal:
     def _files(self, data: list[str]) -> None:
         for name in data:
             shutil.rmtree(self._machine.data / name, ignore_errors=True)
+        JobsRun(self._machine.data).forget()
         for path in ("/etc/hosts", "/etc/apt/apt.conf.d/20auto-upgrades"):
             snapshots.restore(Path(path), self._before.files.get(path))
 
