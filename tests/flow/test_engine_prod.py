@@ -7,6 +7,8 @@ import os
 import socket
 import ssl
 import subprocess
+import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -163,7 +165,28 @@ def test_browsers_are_told_to_come_by_https_alone(team: Team) -> None:
         assert client.get("/").headers["strict-transport-security"] == "max-age=31536000"
 
 
-def test_who_may_log_in_changes_without_a_new_server(team: Team, tmp_path: Path) -> None:
+@contextmanager
+def agent_with(key: Path) -> Iterator[str]:
+    """An SSH agent that holds one key; its socket."""
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/agent"  # a socket's path may not be long
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", address], stdout=subprocess.DEVNULL)
+        try:
+            until = time.monotonic() + 10
+            while not Path(address).exists():
+                assert time.monotonic() < until, "no agent"
+                time.sleep(0.05)
+            own = {**os.environ, "SSH_AUTH_SOCK": address}
+            subprocess.run(["ssh-add", "-q", str(key)], env=own, check=True, timeout=20)
+            yield address
+        finally:
+            agent.terminate()
+            agent.wait(10)
+
+
+def test_who_may_log_in_changes_without_a_new_server(
+    team: Team, flow: Flow, tmp_path: Path
+) -> None:
     before = server_id(team)
     pair = new_key_pair("ada@example.org")
     key, hosts = tmp_path / "key", tmp_path / "known_hosts"
@@ -173,6 +196,10 @@ def test_who_may_log_in_changes_without_a_new_server(team: Team, tmp_path: Path)
     team.configure(STACK, adminKeys=[pair["public"]])
     team.stacks.up(STACK)
     assert log_in(team, key, hosts).stdout == "root\n"
+    with agent_with(key) as agent:
+        flow.environment |= {"SSH_AUTH_SOCK": agent, "XDG_CACHE_HOME": str(tmp_path)}
+        code, out, err = flow.run("ssh", STACK, "--", "id -un; exit 7")
+        assert (code, out) == (7, "root\n"), err
     team.configure(STACK, adminKeys=None)
     team.stacks.up(STACK)
     refused = log_in(team, key, hosts)
