@@ -11,7 +11,7 @@ import pytest
 
 from flow.sandbox_project import SandboxProject
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "@@@"

@@ -20,7 +20,7 @@ from tests.flow.canaries import CommandLines, Server, found_in
 from tests.flow.commands import Flow
 from tests.flow.team import Team
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 BRANCHES = ("feature-demo/roads", "feature-demo/Kaart_België;$(reboot)")
 STACKS = tuple(naming.stack_of_branch(branch) for branch in BRANCHES)
 DAY = 86400

@@ -12,7 +12,7 @@ from flow.looking import look
 from tests.flow.team import Team
 from tests.flow.typing_it import Person, check_failure
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 OWNER = "example-org"
 DEMO = "feature-demo-hub"
 PERMISSIONS = {

@@ -10,7 +10,7 @@ from tests.flow.by_hand import Machine
 from tests.flow.team import Team
 from tests.flow.typing_it import Person, check_failure
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 STACK = "feature-demo-given"
 
 

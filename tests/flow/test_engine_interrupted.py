@@ -10,7 +10,7 @@ import pytest
 
 from tests.flow.team import Team
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 STACK = "feature-demo-stopped"
 # `flow` as it runs an `up`, for a project that is given.
 DRIVER = """

@@ -14,7 +14,7 @@ from flow.looking import look
 from tests.flow.team import Team
 from tests.flow.test_engine_interrupted import DRIVER, processes_of
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 STACK = "staging"
 # A line of the engine's: what begins, and what is done.
 STEP = re.compile(

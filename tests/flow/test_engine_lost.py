@@ -11,7 +11,7 @@ from flow.looking import look
 from flow.stacks import Stacks
 from tests.flow.team import Team
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 BY_FLOW, BY_PULUMI = "feature-demo-lost", "feature-demo-missing"
 
 

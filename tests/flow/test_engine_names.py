@@ -17,7 +17,7 @@ from flow.results import Result
 from flow.sandbox_project import ADDRESS_DOMAIN
 from tests.flow.team import Team
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 BY_ADDRESS = "feature-demo-by-address"
 ELSEWHERE = "feature-demo-elsewhere"
 

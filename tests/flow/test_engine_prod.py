@@ -26,7 +26,7 @@ from tests.flow.commands import Flow
 from tests.flow.team import Team
 from tests.flow.typing_it import Person
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 STACK = "prod"
 
 

@@ -17,7 +17,7 @@ from flow.looking import look
 from tests.flow.commands import Flow
 from tests.flow.team import Team
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 STACK = "staging"
 
 

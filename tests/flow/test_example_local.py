@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).parents[2] / "example"
 BASE = "deployment-flow/base:trixie"
 HOST_IMAGE = "deployment-flow/host:debian-13"
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(1200)]
 
 
 def docker(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

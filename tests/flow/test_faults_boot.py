@@ -10,7 +10,7 @@ import pytest
 from tests.flow.team import Team
 from tests.flow.typing_it import Person, check_failure
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 STACK = "feature-demo-boot"
 DEADLINES = {"cloudDeadline": 10, "bootDeadline": 20}
 

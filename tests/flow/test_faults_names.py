@@ -12,7 +12,7 @@ from flow.errors import FlowError
 from tests.flow.team import Team
 from tests.flow.typing_it import Person, check_failure, check_nothing_to_do
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 STACK = "feature-demo-names"
 RECORDS = ["names A", "names AAAA"]
 

@@ -26,7 +26,7 @@ from flow.stages import Stages
 from tests.flow.commands import Flow
 from tests.flow.team import Team
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 # Its stack's name does not tell it: it has to be kept.
 BRANCH = "feature-demo/Mapping Party"
 DAY = 86400

@@ -21,7 +21,7 @@ from flow import backends, caller, git
 from flow.onboarding import bug_form
 from flow.sandbox_project import SandboxProject, sandbox_project
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
 OWNER = "example-org"
 STAGES = ("dev", "staging", "prod")

@@ -16,7 +16,7 @@ from flow.story import acts
 from tests.flow import by_hand
 from tests.flow.by_hand import Machine
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 BRANCH = "feature-demo/by-push"
 STACK = naming.stack_of_branch(BRANCH)
 FIRST, SECOND = "Served by a machine of ours.", "Updated where it was."

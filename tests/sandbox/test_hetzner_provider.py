@@ -52,7 +52,7 @@ NOT_THE_PROVIDERS = {
     ("POST", "/zones/{zone}/rrsets/{name}/{type}/actions/update_records"),
 }
 
-pytestmark = [pytest.mark.toolchain, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.toolchain, pytest.mark.timeout(1200)]
 
 
 @dataclass(frozen=True)
