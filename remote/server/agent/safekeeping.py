@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .compose import Compose
+from .compose import Compose, Say
 from .dump import LABEL, SECONDS, commands_of, dumps
 from .errors import DeployError
 from .releases import Release
@@ -20,8 +19,6 @@ from .releases import Release
 KEEP = 3
 MINIMUM_FREE = 512 * 1024**2
 """Bytes that must stay free beside a dump, which takes what the largest one kept took."""
-
-Say = Callable[[str], None]
 
 
 def folder_of(state: Path) -> Path:
