@@ -77,6 +77,10 @@ script: ## feature-demo.sh, for a demo on a server that exists (needs no set-up)
 bench: setup ## Seconds and CPU of up, redeploy and destroy, against Compose by hand; pushes to live URLs
 	@$(BIN)/python -m bench.run
 
+.PHONY: bench-setup
+bench-setup: setup ## Seconds of a set-up from nothing, in a clone with empty caches: some ten minutes
+	@$(BIN)/python -m bench.setup
+
 .PHONY: clean
 clean: ## Stop the sandbox and remove all that was made, the built toolchain's cache excepted
 	@test ! -x $(BIN)/flow || test ! -d .sandbox || $(BIN)/flow sandbox reset --yes

@@ -190,7 +190,9 @@ class Removal:
         path = "/etc/docker/daemon.json"
         if not self._docker_is_ours and Path(path).exists():
             snapshots.restore(Path(path), self._before.files.get(path))
-            self._run("systemctl", "reload", "docker")
+            # Of some it learns only as it starts, which is not for us where containers are.
+            is_used = bool(self._run("docker", "ps", "--all", "--quiet"))
+            self._run("systemctl", "reload" if is_used else "restart", "docker")
 
     def _web_server(self) -> None:
         if self._caddy_is_ours or not Path("/etc/caddy").is_dir():

@@ -131,13 +131,30 @@ with Debian 13, or install these by hand"
 installation; Debian 13 has it as docker-compose: next: use the image debian-13"
 }
 
+# Whether networks of containers may have IPv6: Docker opens its own way through the filter for
+# them, and learns of it as it starts. Where somebody's containers are, it is not for us to restart.
+may_have_ipv6() {
+    ip6tables -w 5 -t nat -L -n >/dev/null 2>&1 || return 1
+    if systemctl is-active --quiet docker; then
+        [ -z "$(docker ps --all --quiet)" ]
+    else
+        [ -z "$(ls -A /var/lib/docker/containers 2>/dev/null)" ]
+    fi
+}
+
 configure_docker() {
+    settings="$here/files/daemon.json"
+    may_have_ipv6 && settings="$settings $here/files/daemon-ipv6.json"
     # Keys somebody else set on a given host stay as they are.
-    if python3 - "$here/files/daemon.json" /etc/docker/daemon.json <<'PYTHON'
+    # shellcheck disable=SC2086 # a list of files
+    if python3 - /etc/docker/daemon.json $settings <<'PYTHON'
 import json, pathlib, sys
-ours, path = json.loads(pathlib.Path(sys.argv[1]).read_text()), pathlib.Path(sys.argv[2])
+path = pathlib.Path(sys.argv[1])
 before = json.loads(path.read_text()) if path.exists() and path.read_text().strip() else {}
-after = {**ours, **before}
+after = {}
+for ours in sys.argv[2:]:
+    after |= json.loads(pathlib.Path(ours).read_text())
+after |= before
 if after == before:
     sys.exit(1)
 path.parent.mkdir(exist_ok=True)
@@ -146,7 +163,10 @@ new.write_text(json.dumps(after, indent=2) + "\n")
 new.replace(path)
 PYTHON
     then
-        systemctl is-active --quiet docker && systemctl reload docker || true
+        case $settings in
+            *" "*) systemctl is-active --quiet docker && systemctl stop docker.socket docker || true ;;
+            *) systemctl is-active --quiet docker && systemctl reload docker || true ;;
+        esac
     fi
     # An app whose data volume is missing must stay down, not start on an empty folder.
     if [ -n "$VOLUME_DEVICE" ]; then

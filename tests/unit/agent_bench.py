@@ -22,6 +22,8 @@ class FakeCommands(Commands):
 
     failing: dict[str, list[str]] = field(default_factory=dict)
     """Part of a command line → lines it fails with."""
+    answers: dict[str, list[str]] = field(default_factory=dict)
+    """Part of a command line → what it says, where that is none of the below."""
     containers: list[dict[str, Any]] = field(default_factory=list)
     doubled: set[str] = field(default_factory=set)
     """Services that are called otherwise in slot green."""
@@ -59,9 +61,10 @@ class FakeCommands(Commands):
         self.environments.append(environment or {})
         if stdin:
             self.stdin.append(stdin)
-        for part, said in self.failing.items():
-            if part in line:
-                return Ended(1, tuple(said))
+        for code, told in ((1, self.failing), (0, self.answers)):
+            for part, said in told.items():
+                if part in line:
+                    return Ended(code, tuple(said))
         if " compose " in line:
             return Ended(0, tuple(self._composed(line)))
         if line.startswith("docker image ls"):

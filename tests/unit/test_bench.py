@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from bench import by_hand, limits, pushing
+from bench import by_hand, limits, pushing, setup
 from bench.measure import Measured, MeasureError
 from bench.run import conclude, limits_table, median, pushes_table, told
 from flow.story.watching import JobDone
+from toolchain import build
 
 COMPOSE = """\
 services:
@@ -137,3 +138,19 @@ def test_limits_that_are_kept_fail_nothing(tmp_path: Path) -> None:
     report = {"when": "2031", "limits": {"fast": {"kept": True}}, "pushes": {}}
     conclude(report, tmp_path)
     assert (tmp_path / "2031.json").exists()
+
+
+def test_what_a_release_replaces_does_not_count_where_releases_are_downloaded() -> None:
+    parts = {setup.PACKAGES: 60.0, "act": 100.0, **{each.name: 200.0 for each in setup.RELEASED}}
+    found = setup.rows(parts)
+    assert [figures["seconds"] for figures in found.values()] == [1160.0, 160.0]
+    assert all(figures["kept"] for figures in found.values())
+
+
+def test_a_set_up_that_takes_longer_than_its_limit_misses_it() -> None:
+    parts = {setup.PACKAGES: 301.0, **{each.name: 1.0 for each in setup.RELEASED}}
+    assert [figures["kept"] for figures in setup.rows(parts).values()] == [True, False]
+
+
+def test_every_program_that_set_up_builds_is_measured_once() -> None:
+    assert sorted([*build.SANDBOX, *setup.RELEASED], key=str) == sorted(build.TARGETS, key=str)

@@ -16,6 +16,7 @@ from .errors import DeployError
 from .health import Probe
 from .jobs import JobsRun
 from .machine import Machine
+from .networks import check_ipv6
 from .policy import refusals
 from .releases import Release, Store
 from .safekeeping import keep_dumps
@@ -178,6 +179,7 @@ class Deployer:
                 f"docker compose refuses the release: {ended.last()[:400]}",
                 "correct the Compose file; `docker compose config` shows the same locally",
             )
+        check_ipv6(release, self.compose, self._say)
         self.caddy.check(release)
         for reference in sorted(set(release.manifest["images"].values())):
             self._pull(reference)

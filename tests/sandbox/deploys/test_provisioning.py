@@ -136,8 +136,8 @@ def test_containers_reach_other_servers_and_only_root_the_metadata(
     host.run(ask)
     assert host.ssh(f"runuser -u caddy -- {ask}").returncode == 28  # timed out
     probe = (
-        "docker run --rm --entrypoint perl {image} -MIO::Socket::INET -e "
-        '\'print IO::Socket::INET->new(PeerAddr=>"{target}",Timeout=>3) ? "yes" : "no"\''
+        "docker run --rm --entrypoint perl {image} -MIO::Socket::IP -e "
+        '\'print IO::Socket::IP->new(PeerAddr=>"{target}",Timeout=>3) ? "yes" : "no"\''
     )
     image = f"{applications.prefix}/web:base"
     log_in(host, applications)
@@ -146,7 +146,9 @@ def test_containers_reach_other_servers_and_only_root_the_metadata(
     assert host.run(probe.format(image=image, target=f"{gateway}:53")) == "yes"
     neighbour = make_host(f"neighbour-{secrets.token_hex(2)}")
     neighbour.wait()
-    assert host.run(probe.format(image=image, target=f"{neighbour.address}:22")) == "yes"
+    for address in (neighbour.address, f"[{neighbour.address6}]", f"[{host.address6}]"):
+        assert host.run(probe.format(image=image, target=f"{address}:22")) == "yes", address
+    assert host.run(probe.format(image=image, target=f"[{neighbour.address6}]:2019")) == "no"
 
 
 @pytest.mark.parametrize(
@@ -256,6 +258,7 @@ def test_a_bare_debian_gets_everything(make_host: MakeHost, applications: Applic
     assert bare.run("systemctl is-active docker caddy deployment-flow-firewall") == "\n".join(
         ["active"] * 3
     )
+    assert bare.run("docker network inspect bridge --format '{{.EnableIPv6}}'") == "true"
     applications.build("base")
     made = applications.bundle("1.0.0")
     assert bare.deploy(made, registry=applications.pull)["version"] == "1.0.0"

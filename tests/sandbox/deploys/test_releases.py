@@ -327,6 +327,14 @@ def test_an_application_reaches_neither_metadata_nor_docker_nor_is_its_database_
     assert "5432" not in host.run("ss -Hltn")
 
 
+def test_an_application_whose_compose_file_asks_for_ipv6_reaches_ipv6_addresses(
+    host: Host, first_version: dict[str, Any]
+) -> None:
+    probe = f'print IO::Socket::IP->new(PeerAddr=>"[{host.address6}]:22", Timeout=>3) ? "yes" : $@'
+    ask = "docker exec app-web-1 perl -MIO::Socket::IP -e"
+    assert host.run(f"{ask} '{probe}'") == "yes"
+
+
 def test_secrets_are_nowhere_but_in_files_of_root(
     host: Host, first_version: dict[str, Any]
 ) -> None:

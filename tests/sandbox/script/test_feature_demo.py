@@ -244,6 +244,8 @@ def test_docker_and_caddy_that_were_there_before_stay_as_they_were(
     before = listing(host) | docker_objects(host)
     ended = person.calls(flags(person, repository))
     assert ended.code == 0, ended.said
+    # Docker would have to start anew for it, and their containers with it.
+    assert "ip6tables" not in host.run("cat /etc/docker/daemon.json")
     removed = person.calls("remove --yes --no-dump")
     assert removed.code == 0, removed.said
     assert difference(before, listing(host) | docker_objects(host)) == {}
