@@ -28,10 +28,12 @@ PACKAGES = "Python packages"
 REST = "put into the checkout"
 LIMITS = {"from package registries only": 25 * 60, "where releases are downloaded": 5 * 60}
 """In seconds."""
-_BUILD = (
-    "import sys; from toolchain import build; "
-    "build.build([each for each in build.TARGETS if each.name == sys.argv[1]], print)"
-)
+_BUILD = """
+import sys
+from toolchain import build
+with build.locked(print):
+    build.build([each for each in build.TARGETS if each.name == sys.argv[1]], print)
+"""
 
 
 def rows(parts: Mapping[str, float]) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 It listens on loopback: servers keep no backup and hold no key to any. A folder below `buckets/` is
 a bucket, and private until somebody gives it a policy; what S3 knows beyond a file's content stands
-in `about/`, so that no file system has to keep it.
+in `about/`, so that no file system has to keep it. `users/` has the users that were made with the
+gateway's own interface (`versitygw admin`); the sandbox itself makes none.
 """
 
 import os
@@ -64,11 +65,12 @@ class ObjectStore:
         self._process.stop()  # it hangs, or shows a certificate of an authority that is gone
         certificate, key = self._authority.issue(f"{NAME}.sandbox.test", (ADDRESS,))
         buckets, about = self._folder / "buckets", self._folder / "about"
-        for folder in (buckets / BACKUPS, buckets / STATES, about):
+        users = self._folder / "users"
+        for folder in (buckets / BACKUPS, buckets / STATES, about, users):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [
             str(self.program()), "--port", f"{ADDRESS}:{self._port}", "--region", REGION, "--quiet",
-            "--cert", str(certificate), "--key", str(key),
+            "--cert", str(certificate), "--key", str(key), "--iam-dir", str(users),
             "posix", "--dir-perms", "0700", "--sidecar", str(about), str(buckets),
         ]  # fmt: skip
         self._process.start(command, _environment(keys), self._folder)

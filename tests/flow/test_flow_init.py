@@ -1,4 +1,7 @@
-"""A second application, from tokens to its pull request: `flow init`, told everything."""
+"""A second application, from tokens to its pull request: `flow init`, told everything.
+
+Its states are in three buckets, each with a key that opens no other.
+"""
 
 import base64
 import json
@@ -20,6 +23,7 @@ import yaml
 from flow import backends, caller, git
 from flow.onboarding import bug_form
 from flow.sandbox_project import SandboxProject, sandbox_project
+from tests.flow.buckets import Bucket, Buckets
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +46,8 @@ class Application:
     environment: dict[str, str] = field(repr=False)
     api: httpx.Client
     site: httpx.Client
+    states: dict[str, Bucket]
+    """By group."""
 
     @property
     def full_name(self) -> str:
@@ -182,6 +188,9 @@ def application(
     known = shared_project.credentials["github"]
     zones = {"prod": f"{name}.test", "nonprod": f"nonprod.{name}.test", "demo": f"demo.{name}.test"}
     tokens = {k: _hetzner(shared_project, f"{name}-{k}", zone) for k, zone in zones.items()}
+    credentials = shared_project.credentials
+    buckets = Buckets(credentials["objects"], str(credentials["trust"]))
+    states = {each: buckets.make(f"{name}-{each}") for each in backends.GROUPS}
     inherited = {key: os.environ[key] for key in ("HOME", "LANG") if key in os.environ}
     unwanted = ("GITHUB_REPOSITORY", "HCLOUD_TOKEN", "PULUMI_BACKEND_URL", *backends.ENDED)
     environment = {
@@ -189,8 +198,9 @@ def application(
         **{k: v for k, v in shared_project.environment().items() if k not in unwanted},
         **{f"HCLOUD_TOKEN_{key.upper()}": value for key, value in tokens.items()},
         **{
-            backends.of_group(backends.URL, each): f"file://{folder / 'state' / each}"
-            for each in backends.GROUPS
+            backends.of_group(variable, each): value
+            for each, bucket in states.items()
+            for variable, value in _opening(bucket).items()
         },
         "PULUMI_OPTION_CWD": str(folder),
         "PYTHONPATH": str(ROOT),
@@ -207,7 +217,7 @@ def application(
         trust_env=False,
     )
     site = httpx.Client(base_url=known["url"], timeout=30, trust_env=False)
-    made = Application(name, folder, environment, api, site)
+    made = Application(name, folder, environment, api, site, states)
     body = {"name": name, "private": True, "auto_init": True}
     for each in (body, {**body, "name": f"{name}-deployment"}):
         api.post(f"/orgs/{OWNER}/repos", json=each).raise_for_status()
@@ -227,6 +237,15 @@ def application(
         api.delete(f"/repos/{full_name}")
     api.close()
     site.close()
+
+
+def _opening(bucket: Bucket) -> dict[str, str]:
+    """The variables that open a state."""
+    return {
+        backends.URL: bucket.url,
+        backends.KEY: bucket.key,
+        backends.KEY_SECRET: bucket.key_secret,
+    }
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:
@@ -256,7 +275,7 @@ def test_what_is_wrong_with_the_tokens_is_named_before_anything_is_made(
     after = {each.name: each.read_text() for each in application.folder.glob("Pulumi*")}
     assert after == before
     assert application.environments() == {}
-    assert not (application.folder / "state").exists()
+    assert [bucket.names() for bucket in application.states.values()] == [[], [], []]
 
 
 def test_init_makes_everything_and_a_second_one_changes_nothing(application: Application) -> None:
@@ -292,16 +311,18 @@ def _check_states(application: Application) -> None:
         }["PULUMI_BACKEND_URL"]
         for name in application.environments()
     }
-    assert own == {
-        f"flow-{each}": f"file://{application.folder / 'state' / each}" for each in backends.GROUPS
-    }
+    assert own == {f"flow-{group}": bucket.url for group, bucket in application.states.items()}
     as_in_demo = {
-        "PULUMI_BACKEND_URL": own["flow-demo"],
+        **_opening(application.states["demo"]),
         "PULUMI_CONFIG_PASSPHRASE": application.environment["PULUMI_CONFIG_PASSPHRASE_DEMO"],
     }
     assert not application.names(**as_in_demo)
-    # Even with the file of production's state in hand its secrets stay shut.
     as_in_demo["PULUMI_BACKEND_URL"] = own["flow-prod"]
+    shut = application.pulumi("stack", "ls", **as_in_demo)
+    assert shut.returncode != 0
+    assert "AccessDenied" in shut.stderr
+    # Even with the key of production's bucket in hand its secrets stay shut.
+    as_in_demo.update(_opening(application.states["prod"]))
     assert application.names(**as_in_demo) == ["prod"]
     stolen = application.pulumi("config", "get", "hcloud:token", "-s", "prod", **as_in_demo)
     assert stolen.returncode != 0
@@ -344,6 +365,7 @@ def _check_github(application: Application) -> None:
     for name in found:
         secrets_of = application.get(f"/environments/{name}/secrets")["secrets"]
         wanted = {"HCLOUD_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "REGISTRY_PASSWORD"}
+        wanted |= {"STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"}
         if name == "flow-nonprod":
             # The shell of the sandbox has a bucket, which is therefore where nights save staging.
             wanted |= {"BACKUP_ACCESS_KEY_ID", "BACKUP_SECRET_ACCESS_KEY"}
@@ -390,7 +412,7 @@ def test_once_its_pull_request_is_merged_the_doctor_misses_nothing(
         "demo: Hetzner token",
     ):
         assert found[name]["state"] == "ok"
-    values = [v for k, v in application.environment.items() if "TOKEN" in k or "PASS" in k]
+    values = [v for k, v in application.environment.items() if re.search("TOKEN|PASS|KEY", k)]
     assert not [value for value in values if value in _said(looked)]
 
 
