@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from flow.errors import FlowError
 
-SECONDS = 10.0
+SECONDS = 30.0
+"""A state in a bucket is asked by the engine, which takes seconds for it on a busy machine."""
 WORKERS = 8
 _TICK = 0.1
 

@@ -23,7 +23,7 @@ from flow.project import Project, engine
 STAGES = tuple(naming.STAGE_BRANCHES)
 PLUGINS = ("hcloud", "command", "github")
 _DEMO = "demo"
-_ENGINE_SECONDS = 8
+_ENGINE_SECONDS = 20
 # Which stages may have servers in the Hetzner project of a token.
 _TOGETHER: Mapping[str, frozenset[str]] = {
     "dev": frozenset({"dev", "staging"}),

@@ -3,6 +3,8 @@
 The tests are chapters of one life: each starts where the one before it ended.
 """
 
+import datetime
+import re
 import ssl
 import time
 from pathlib import Path
@@ -76,25 +78,33 @@ def test_data_outlives_a_new_version(team: Team) -> None:
     assert after[task] == "validated"
 
 
+def _at_night(folder: Path) -> dict[str, str]:
+    """What GitHub tells a scheduled run, whose page is `page.md` in the folder."""
+    event = folder / "event.json"
+    event.write_text("{}")
+    return {
+        "GITHUB_EVENT_NAME": "schedule",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_REPOSITORY": "example-org/fieldwork",
+        "GITHUB_SHA": "0" * 40,
+        "GITHUB_STEP_SUMMARY": str(folder / "page.md"),
+    }
+
+
 def test_the_nightly_job_saves_a_stage_with_nothing_but_a_ticket(
     team: Team, tmp_path: Path
 ) -> None:
     flow, key = Flow(team, tmp_path), pyrage.x25519.Identity.generate()
     code, ticket, said = flow.run("backup", "ticket", STACK)
     assert code == 0, said
-    (tmp_path / "event.json").write_text("{}")
     # No state, no passphrase, no token: what the job's environment on GitHub holds.
     own = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "HCLOUD_", "GITHUB_TOKEN")
     kept = {k: v for k, v in flow.environment.items() if not k.startswith(own)}
     flow.environment = {
         **kept,
+        **_at_night(tmp_path),
         "BACKUP_TICKET": ticket,
         "FLOW_DUMP_RECIPIENT": str(key.to_public()),
-        "GITHUB_EVENT_NAME": "schedule",
-        "GITHUB_EVENT_PATH": str(tmp_path / "event.json"),
-        "GITHUB_REPOSITORY": "example-org/fieldwork",
-        "GITHUB_SHA": "0" * 40,
-        "GITHUB_STEP_SUMMARY": str(tmp_path / "page.md"),
     }
     code, _, said = flow.run("workflow", "backup")
     assert code == 0, said
@@ -105,6 +115,31 @@ def test_the_nightly_job_saves_a_stage_with_nothing_but_a_ticket(
     assert made["id"] in page
     assert f"db.tasks: {made['rows']['db']['tasks']}" in page
     assert "PRIVATE KEY" not in said + page
+
+
+def test_on_a_months_first_day_the_nightly_job_restores_what_it_saved_on_a_server_of_its_own(
+    team: Team, tmp_path: Path
+) -> None:
+    flow, now = Flow(team, tmp_path), datetime.datetime.now(datetime.UTC)
+    noon = now.replace(day=1, hour=12, minute=0) + datetime.timedelta(days=32)
+    ahead = noon.replace(day=1) - now
+    flow.environment |= _at_night(tmp_path)
+    flow.environment |= {
+        "FLOW_CLOCK_AHEAD": str(int(ahead.total_seconds())),
+        "FLOW_APPLICATION": str(team.project.root / "example"),
+    }
+    before = team.listed()
+    code, _, said = flow.run("workflow", "backup")
+    assert code == 0, said
+    saved, _, drilled = (tmp_path / "page.md").read_text().partition("### Drill of staging")
+    (made,) = re.findall(r"^`(\S+)`", saved, re.MULTILINE)
+    assert f"`{made}`" in drilled
+    rows = [line for line in saved.splitlines() if line.startswith("- db.")]
+    assert "- db.tasks: 24" in rows
+    assert [line for line in drilled.splitlines() if line.startswith("- db.")] == rows
+    assert re.search(r"Restored in \d+ s, all in \d+ s", drilled)
+    assert team.listed() == before
+    assert team.stacks.names() == [STACK]
 
 
 def test_a_version_that_takes_all_memory_is_refused_and_the_old_one_serves(team: Team) -> None:
