@@ -196,13 +196,14 @@ def check(
         raise GithubError(401, "Requires authentication")
     public = repository is not None and not repository["private"]
     alternatives = permission.split("|")
-    if not any(_granted(caller, alternative, public=public) for alternative in alternatives):
+    if not any(granted(caller, alternative, public=public) for alternative in alternatives):
         accepted = "; ".join(alternatives).replace(":", "=")
         headers = {"X-Accepted-GitHub-Permissions": accepted}
         raise GithubError(403, REFUSALS[caller.kind], headers=headers)
 
 
-def _granted(caller: Caller, permission: str, *, public: bool) -> bool:
+def granted(caller: Caller, permission: str, *, public: bool = False) -> bool:
+    """Whether the token is for that: `contents:write`; what is public anybody's may read."""
     name, _, level = permission.partition(":")
     if caller.permissions is None or name == "metadata":
         return True

@@ -86,11 +86,24 @@ def test_a_head_that_moved_meanwhile_is_not_merged(served: Served) -> None:
     assert pull.merge(sha=served.repo.get_pull(1).head.sha).merged
 
 
-def test_a_way_that_the_repository_does_not_allow_is_refused(served: Served) -> None:
-    served.repo.edit(allow_squash_merge=False)
-    message = refused(405, served.repo.get_pull(1).merge, merge_method="squash")
-    assert message == "Squash merges are not allowed on this repository."
-    refused(422, served.repo.get_pull(1).merge, merge_method="octopus")
+@pytest.mark.parametrize(
+    ("method", "switch", "words"),
+    [
+        ("merge", "allow_merge_commit", "Merge commits"),
+        ("squash", "allow_squash_merge", "Squash merges"),
+        ("rebase", "allow_rebase_merge", "Rebase merges"),
+    ],
+)
+def test_a_way_that_the_repository_does_not_allow_is_refused(
+    served: Served, method: str, switch: str, words: str
+) -> None:
+    served.repo.edit(**{switch: False})
+    pull = served.repo.get_pull(1)
+    message = refused(405, pull.merge, merge_method=method)
+    assert message == f"{words} are not allowed on this repository."
+    refused(422, pull.merge, merge_method="octopus")
+    served.repo.edit(**{switch: True})
+    assert pull.merge(merge_method=method).merged
 
 
 def test_a_draft_is_not_merged(served: Served) -> None:

@@ -56,6 +56,37 @@ def test_settings_are_changed_by_who_administers(served: Served) -> None:
     refused(403, again.edit, description="mine")
 
 
+def test_one_way_to_merge_is_left_at_least(served: Served) -> None:
+    served.repo.edit(allow_merge_commit=False, allow_squash_merge=False)
+    told = served.raw.patch(f"/repos/{FULL_NAME}", json={"allow_rebase_merge": False})
+    assert told.status_code == 422
+    assert told.json()["errors"] == [
+        {
+            "resource": "Repository",
+            "field": "merge_commit_allowed",
+            "code": "invalid",
+            "message": "Sorry, you need to allow at least one merge strategy. (no_merge_method)",
+        }
+    ]
+    served.repo.edit(allow_merge_commit=True, allow_rebase_merge=False)
+    again = served.client().get_repo(FULL_NAME)
+    ways = (again.allow_merge_commit, again.allow_squash_merge, again.allow_rebase_merge)
+    assert ways == (True, False, False)
+
+
+def test_how_pull_requests_are_merged_is_told_to_who_may_write_contents(served: Served) -> None:
+    read = served.hub.tokens.mint(
+        "maintainer", "fine_grained", permissions={"contents": "read", "administration": "write"}
+    )
+    served.repo.add_to_collaborators("outsider", "pull")
+    for client, sees in (
+        (served.http("developer"), True),
+        (served.http("outsider"), False),
+        (served.http(token=read), False),
+    ):
+        assert ("allow_merge_commit" in client.get(f"/repos/{FULL_NAME}").json()) == sees
+
+
 def test_a_deleted_repository_leaves_nothing_for_one_of_the_same_name(served: Served) -> None:
     served.repo.create_environment("dev").create_secret("X", "y")
     folder = served.hub.git(served.hub.repository(ORGANIZATION, "fieldwork")).folder

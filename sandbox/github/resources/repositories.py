@@ -15,9 +15,11 @@ from sandbox.store import Record
 routes = Routes()
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
+_WAYS = ("allow_merge_commit", "allow_squash_merge", "allow_rebase_merge")
+_OF_MERGES = (*_WAYS, "delete_branch_on_merge")
 _SETTINGS = (
     *("description", "homepage", "private", "default_branch", "has_issues", "has_wiki"),
-    *("allow_squash_merge", "allow_merge_commit", "allow_rebase_merge", "delete_branch_on_merge"),
+    *_OF_MERGES,
 )
 
 
@@ -56,6 +58,9 @@ def get_by_id(call: Call) -> Answer:
 def change(call: Call) -> Answer:
     """Change settings."""
     changes = {key: call.body[key] for key in _SETTINGS if key in call.body}
+    if not any({**call.repository, **changes}[each] for each in _WAYS):
+        message = "Sorry, you need to allow at least one merge strategy. (no_merge_method)"
+        raise invalid("Repository", "merge_commit_allowed", message=message)
     branch = changes.get("default_branch")
     if branch and call.hub.git(call.repository).resolve(f"refs/heads/{branch}") is None:
         raise invalid("Repository", "default_branch", message=f"The branch {branch} was not found.")
@@ -291,11 +296,15 @@ def shape(call: Call, record: Record) -> dict[str, Any]:
         "updated_at": record["updated_at"],
         "permissions": permissions(role),
         "role_name": role,
-        "allow_squash_merge": record["allow_squash_merge"],
-        "allow_merge_commit": record["allow_merge_commit"],
-        "allow_rebase_merge": record["allow_rebase_merge"],
-        "allow_auto_merge": False,
         "allow_forking": True,
-        "delete_branch_on_merge": record["delete_branch_on_merge"],
         "web_commit_signoff_required": False,
+        **_of_merges(call, record, role),
     }
+
+
+def _of_merges(call: Call, record: Record, role: str) -> dict[str, Any]:
+    """How pull requests may be merged, which GitHub tells those alone who may write contents."""
+    writes = access.ROLES.index(role) >= access.ROLES.index("write")
+    if not writes or not access.granted(call.caller, "contents:write"):
+        return {}
+    return {"allow_auto_merge": False, **{each: record[each] for each in _OF_MERGES}}
