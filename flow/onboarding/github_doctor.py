@@ -13,7 +13,7 @@ from github import GithubException
 from components import naming
 from flow import caller, run_environments
 from flow.errors import FlowError
-from flow.onboarding import nightly, release_tags
+from flow.onboarding import merges, nightly, release_tags
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.onboarding.hub import Hub
 from flow.promotion import steps, team
@@ -71,6 +71,7 @@ def looks(
         ("GitHub: states", asked(states)),
         ("GitHub: backups of staging", asked(nightly.of_staging)),
         ("GitHub: backups of prod", asked(nightly.of_prod)),
+        ("GitHub: merges", asked(merges.look)),
         ("GitHub: tags", asked(tags)),
         ("GitHub: runs", asked(runs)),
         ("GitHub: what came back", asked(lambda _: below(repository, environment))),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from flow import backends, run_environments
 from flow.errors import FlowError
-from flow.onboarding import application, backups, files, nightly, planning
+from flow.onboarding import application, backups, files, merges, nightly, planning
 from flow.onboarding.answers import Answers, Given
 from flow.onboarding.checkout import Checkout
 from flow.onboarding.hub import Hub
@@ -118,6 +118,9 @@ def plan(
                 f"{', '.join(FILES)} there, then run flow init again, which pins that commit"
             )
         steps += application.branch_steps(hub, repository, keep_default=wishes.keep_default)
+        merging = merges.step(hub, repository)
+        steps += [merging] if merging else []
+        notes += merges.notes(hub)
         tag_steps, told_of_tags = application.tag_steps(hub, repository)
         steps += tag_steps
         notes += told_of_tags

@@ -221,6 +221,9 @@ def application(
     body = {"name": name, "private": True, "auto_init": True}
     for each in (body, {**body, "name": f"{name}-deployment"}):
         api.post(f"/orgs/{OWNER}/repos", json=each).raise_for_status()
+    # As a team has it that squashes everything.
+    squashed = {"allow_merge_commit": False}
+    api.patch(f"/repos/{made.full_name}", json=squashed).raise_for_status()
     _clone(made)
     _folder(shared_project, folder)
     made.git("add", "Pulumi.yaml", *(f"Pulumi.{each}.yaml" for each in STAGES))
@@ -282,6 +285,8 @@ def test_init_makes_everything_and_a_second_one_changes_nothing(application: App
     planned = application.init("--dry-run", "--json")
     assert planned.returncode == 0, _said(planned)
     assert json.loads(planned.stdout)["state"] == "planned"
+    assert "merge commits allowed" in planned.stdout
+    assert application.get("")["allow_merge_commit"] is False
     assert application.environments() == {}
     token = application.token(FINE)
     made = application.init("--json", GITHUB_TOKEN=token)
@@ -360,6 +365,7 @@ def _check_pin(application: Application) -> None:
 
 
 def _check_github(application: Application) -> None:
+    assert application.get("")["allow_merge_commit"] is True
     found = application.environments()
     assert set(found) == {"flow-nonprod", "flow-prod", "flow-demo"}
     for name in found:
