@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from components import naming
 from flow.errors import FlowError
@@ -119,6 +120,19 @@ def places(
     for group in groups:
         found.setdefault(place(group, environment), []).append(group)
     return found
+
+
+def lacks_region(url: str) -> bool:
+    """Whether a bucket's address names no region: the engine asks no bucket without one.
+
+    Nothing but the address tells a workflow's run of it.
+    """
+    return url.startswith("s3:") and "region" not in parse_qs(urlsplit(url).query)
+
+
+def with_region(url: str) -> str:
+    """What to say in its place; the region is where the bucket was made."""
+    return f"{url}{'&' if '?' in url else '?'}region=…, as fsn1 at Hetzner"
 
 
 def passphrase(group: str, environment: Mapping[str, str]) -> str:

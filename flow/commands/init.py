@@ -45,7 +45,7 @@ def init_command(
         str,
         typer.Option(
             envvar=["PULUMI_BACKEND_URL_NONPROD", "PULUMI_BACKEND_URL"],
-            help="Of the state of dev and staging: s3://BUCKET?endpoint=…, file:///DIR.",
+            help="Of the state of dev and staging: s3://BUCKET?endpoint=…&region=…, file:///DIR.",
         ),
     ] = "",
     state_prod: Annotated[

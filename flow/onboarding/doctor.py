@@ -148,7 +148,13 @@ def backend(here: Here, groups: tuple[str, ...] = backends.GROUPS) -> list[Check
     """The place of a state, and whether what is secret in it is encrypted."""
     whose = "" if groups == backends.GROUPS else f" of {' and '.join(groups)}"
     url = backends.place(groups[0], here.environment)[0]
-    names = here.names(groups)
+    try:
+        names = here.names(groups)
+    except FlowError:
+        if backends.lacks_region(url):
+            seen = f"{url} names no region, and the bucket cannot be asked without"
+            return [missing(f"state{whose}", seen, backends.with_region(url))]
+        raise
     where = url.partition("?")[0] or "as `pulumi login` left it"
     checks = [ok(f"state{whose}", f"{where}: {len(names)} stacks")]
     if not url.startswith(("file:", "s3:", "gs:", "azblob:")):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from github import GithubException
 
 from components import naming
-from flow import caller, run_environments
+from flow import backends, caller, run_environments
 from flow.errors import FlowError
 from flow.onboarding import merges, nightly, release_tags
 from flow.onboarding.checking import Check, Look, missing, ok, warning
@@ -189,11 +189,16 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
     token = run_environments.STACKS_TOKEN
     is_without = name in run_environments.WITHOUT_TOKEN
     wanted = [*SECRETS, *([token] if configured and not is_without else [])]
-    if str((variables.get("PULUMI_BACKEND_URL") or {}).get("value", "")).startswith("s3:"):
+    checks: list[Check] = []
+    url = str((variables.get("PULUMI_BACKEND_URL") or {}).get("value", ""))
+    if url.startswith("s3:"):
         wanted += ["STATE_ACCESS_KEY_ID", "STATE_SECRET_ACCESS_KEY"]
+    if backends.lacks_region(url):
+        seen = f"PULUMI_BACKEND_URL names no region: its runs reach no bucket with {url}"
+        mend = f"flow init with the address as it has to be: {backends.with_region(url)}"
+        checks.append(missing(title, seen, mend))
     if "REGISTRY_USERNAME" in variables:
         wanted.append("REGISTRY_PASSWORD")
-    checks: list[Check] = []
     for kind, had, names in (("secret", secrets, wanted), ("variable", variables, VARIABLES)):
         if lacking := [each for each in names if each not in had]:
             checks.append(missing(title, f"lacks the {kind} {', '.join(lacking)}", _INIT))

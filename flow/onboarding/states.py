@@ -102,7 +102,13 @@ def check(states: Mapping[str, State], *, one: bool) -> None:
         if "://" not in state.url:
             raise FlowError(
                 f"{FLAGS[group]}: {state.url!r} is no address",
-                "s3://bucket?endpoint=…, or file:///folder",
+                "s3://bucket?endpoint=…&region=…, or file:///folder",
+                code=2,
+            )
+        if backends.lacks_region(state.url):
+            raise FlowError(
+                f"{FLAGS[group]}: {state.url} names no region, and no run would reach the bucket",
+                backends.with_region(state.url),
                 code=2,
             )
     if one:

@@ -106,3 +106,23 @@ def test_an_unlock_says_not_locked_where_the_engine_says_so_and_not_where_it_can
     said = shell.type("flow unlock prod", fails=True)
     assert "unable to open bucket" in said
     assert "is not locked" not in said
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_engine_asks_a_bucket_only_once_its_address_names_the_region(
+    tmp_path: Path, named: bool
+) -> None:
+    shell = Shell(tmp_path)
+    # Nothing listens there: who gets so far has understood the address.
+    address = "s3://ours?endpoint=http://127.0.0.1:9" + ("&region=fsn1" if named else "")
+    assert backends.lacks_region(address) is not named
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        shell.environment.pop(name, None)
+    own = {
+        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "word",
+        "AWS_CONFIG_FILE": os.devnull, "AWS_MAX_ATTEMPTS": "1",
+    }  # fmt: skip
+    shell.environment |= own
+    said = shell.type(f"pulumi login '{address}'", fails=True)
+    assert ("request send failed" in said) is named
+    assert ("Invalid region" in said) is not named

@@ -227,6 +227,32 @@ def test_a_state_without_a_passphrase_is_as_good_as_plain(
     assert "word" not in str(doctor.backend(given))
 
 
+def test_a_bucket_that_cannot_be_asked_for_want_of_a_region_is_told_so(
+    here: Callable[..., doctor.Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> list[str]:
+        raise FlowError("endpoint rule error, Invalid region")
+
+    lacking = here({}, PULUMI_BACKEND_URL="s3://ours?endpoint=x")
+    monkeypatch.setattr(type(lacking), "names", refused)
+    (found,) = doctor.backend(lacking)
+    assert (found.state, found.mend) == (
+        "missing",
+        "s3://ours?endpoint=x&region=…, as fsn1 at Hetzner",
+    )
+    with pytest.raises(FlowError):
+        doctor.backend(here({}, PULUMI_BACKEND_URL="s3://ours?region=x"))
+
+
+def test_runs_are_told_of_a_bucket_with_its_region() -> None:
+    answers = dict(environment((), ("v*",)))
+    path = "/environments/flow-prod/variables"
+    answers[path] = {"variables": [{"name": "PULUMI_BACKEND_URL", "value": "s3://b?endpoint=x"}]}
+    with hub(answers) as asked:
+        found = github_doctor.environment_checks(asked, "flow-prod", configured=False)
+    assert [each for each in found if "names no region" in each.seen]
+
+
 def test_one_token_for_two_projects_is_missing_a_project(
     here: Callable[..., doctor.Here],
 ) -> None:
@@ -247,7 +273,7 @@ def environment(secrets: tuple[str, ...], policies: tuple[str, ...], rules: Any 
         "": {"default_branch": "development"},
         path: {"name": "flow-prod", "protection_rules": list(rules)},
         f"{path}/secrets": {"secrets": [{"name": each} for each in secrets]},
-        f"{path}/variables": {"variables": [{"name": "PULUMI_BACKEND_URL", "value": "s3://b"}]},
+        f"{path}/variables": {"variables": [{"name": "PULUMI_BACKEND_URL", "value": "s3://b?region=r"}]},
         f"{path}/deployment-branch-policies": {
             "branch_policies": [{"name": each} for each in policies]
         },

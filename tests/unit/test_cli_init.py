@@ -99,7 +99,7 @@ def test_a_person_is_asked_for_what_lacks_and_secrets_are_asked_as_such() -> Non
 
 
 def test_a_bucket_s_keys_are_wanted_where_the_state_is_in_one() -> None:
-    bucket = Given(**{**vars(GIVEN), "states": {**GIVEN.states, "demo": "s3://bucket?endpoint=x"}})
+    bucket = Given(**{**vars(GIVEN), "states": {**GIVEN.states, "demo": "s3://bucket?endpoint=x&region=r"}})
     # What opens another group's state is not taken for the demos'.
     with pytest.raises(FlowError, match="AWS_ACCESS_KEY_ID_DEMO"):
         collect(bucket, AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="word")
@@ -125,9 +125,9 @@ def test_stacks_that_are_encrypted_keep_their_passphrase(tmp_path: Path) -> None
 
 
 def test_what_would_open_two_groups_states_is_refused_unless_one_is_asked_for() -> None:
-    one = "s3://bucket?endpoint=x"
+    one = "s3://bucket?endpoint=x&region=r"
     together = Given(
-        **{**vars(GIVEN), "states": {"nonprod": one, "prod": f"{one}/", "demo": "s3://x"}}
+        **{**vars(GIVEN), "states": {"nonprod": one, "prod": "s3://bucket/?region=r", "demo": "s3://x?region=r"}}
     )
     same = {
         f"{name}_{group}": "same"
@@ -178,6 +178,18 @@ def test_a_project_s_stages_say_which_groups_are_encrypted_already(tmp_path: Pat
     assert init.encrypted(here) == set()
     (tmp_path / "Pulumi.staging.yaml").write_text("encryptionsalt: v1:x\n")
     assert init.encrypted(here) == {"nonprod", "demo"}
+
+
+def test_a_bucket_without_its_region_is_refused_with_the_address_it_takes() -> None:
+    states = {**GIVEN.states, "prod": "s3://ours?endpoint=fsn1.your-objectstorage.com"}
+    with pytest.raises(FlowError, match="--state-prod: .* names no region") as raised:
+        collect(
+            Given(**{**vars(GIVEN), "states": states}),
+            AWS_ACCESS_KEY_ID_PROD="key",
+            AWS_SECRET_ACCESS_KEY_PROD="word",
+        )
+    assert "s3://ours?endpoint=fsn1.your-objectstorage.com&region=" in raised.value.remedy
+    assert raised.value.code == 2
 
 
 @pytest.mark.parametrize(

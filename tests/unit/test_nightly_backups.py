@@ -112,7 +112,7 @@ def test_a_person_is_asked_for_a_bucket_and_only_then_for_what_opens_it() -> Non
 
 
 def test_the_key_of_productions_state_is_not_given_to_runs_of_staging() -> None:
-    in_bucket = Given(**{**vars(GIVEN), "states": {**GIVEN.states, "prod": "s3://prod"}})
+    in_bucket = Given(**{**vars(GIVEN), "states": {**GIVEN.states, "prod": "s3://prod?region=r"}})
     keys = {"AWS_ACCESS_KEY_ID_PROD": "AKBACKUP", "AWS_SECRET_ACCESS_KEY_PROD": "hush"}
     with pytest.raises(FlowError, match="state of production") as raised:
         collect({**BUCKET, **keys}, in_bucket)
