@@ -36,8 +36,8 @@ DEMO_PROJECT = "demo"
 # The zone the sandbox seeds into each project.
 ZONE_OF_PROJECT = {
     "prod": "example.test",
-    "nonprod": "nonprod.example.test",
-    "demo": "demo.example.test",
+    "nonprod": "example-nonprod.test",
+    "demo": "example-demo.test",
 }
 
 # What the sandbox's DNS answers for a demo without a zone.

@@ -19,11 +19,12 @@ GITHUB_URL = f"http://127.0.0.1:{GITHUB_PORT}"
 PEOPLE = ("maintainer", "developer", "reviewer", "outsider")
 APP_ID = 1001
 INSTALLATION_ID = 2001
-# Each project has the zone a team would give it.
+# Each project has the zone a team would give it: a domain of its own, as Hetzner keeps no zone
+# for a subdomain.
 ZONES = {
     "prod": "example.test",
-    "nonprod": "nonprod.example.test",
-    "demo": "demo.example.test",
+    "nonprod": "example-nonprod.test",
+    "demo": "example-demo.test",
 }
 
 

@@ -58,7 +58,7 @@ def run(directory: Path, *, validate: bool = False) -> None:
     """Serve the sandbox in `directory`, which `lifecycle` has prepared."""
     store, github = Store(directory / "cloud.db"), Store(directory / "github.db")
     known = credentials.read(directory)
-    _seed(store)
+    seed(store)
     client = docker_daemon.connect()
     if client is None:
         raise SystemExit("there is no Docker daemon to run servers on; run `flow sandbox up`")
@@ -98,14 +98,16 @@ def run(directory: Path, *, validate: bool = False) -> None:
         github.close()
 
 
-def _seed(store: Store) -> None:
+def seed(store: Store) -> None:
     """Each project's zone, once: one that somebody deletes stays deleted."""
-    if store.setting("seeded"):
-        return
+    known = store.setting("seeded")
+    # A sandbox of an older version gets those that have been added since.
+    had = known if isinstance(known, list) else [zone["name"] for zone in store.all("zone")]
     with store.transaction():
         for project, zone in credentials.ZONES.items():
-            new_zone(store, project, zone)
-        store.set_setting("seeded", True)
+            if zone not in had:
+                new_zone(store, project, zone)
+        store.set_setting("seeded", list(credentials.ZONES.values()))
 
 
 def _metadata_server(store: Store) -> uvicorn.Server:

@@ -133,9 +133,14 @@ def settings(told: Answers, access: Access) -> dict[str, dict[str, str]]:
 
 
 def zone(zones: tuple[str, ...], project: str, domain: str) -> str:
-    """The zone a project's stages are named in; empty where DNS is kept elsewhere."""
-    own = f"{project}.{domain}"
-    return own if own in zones else domain if domain in zones else ""
+    """The zone a project's stages are named in; empty where DNS is kept elsewhere.
+
+    Hetzner keeps a domain's zone in one project, and none for a subdomain: what is not production
+    has a domain of its own, and is named in that.
+    """
+    if domain in zones:
+        return domain
+    return zones[0] if len(zones) == 1 and project != "prod" else ""
 
 
 def settings_steps(

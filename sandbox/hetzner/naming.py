@@ -8,6 +8,12 @@ _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
 _HOSTNAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _DOMAIN_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _DOMAIN = re.compile(rf"{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})+")
+# Of the public suffixes with two labels a few; any one label is taken for one, as `.test` is.
+_SUFFIXES_OF_TWO = frozenset(
+    f"{second}.{first}"
+    for first in ("au", "br", "il", "in", "jp", "ke", "nz", "tr", "ug", "uk", "za")
+    for second in ("ac", "co", "com", "edu", "gov", "net", "or", "org")
+)
 _RECORD_NAME = re.compile(rf"@|(?:\*|{_DOMAIN_LABEL})(?:\.{_DOMAIN_LABEL})*")
 
 
@@ -21,6 +27,9 @@ def check_domain(name: str) -> None:
     """Raise `invalid_input` unless a zone can be called so."""
     if len(name) > 253 or not _DOMAIN.fullmatch(name):
         raise invalid(name="must be a domain name in lower case without a final dot")
+    labels = name.split(".")
+    if len(labels) > 2 + (".".join(labels[-2:]) in _SUFFIXES_OF_TWO):
+        raise invalid(name="must be below a public suffix: subdomains are not supported")
 
 
 def check_record_name(name: str) -> None:

@@ -77,12 +77,12 @@ def test_the_readmes_commands_work_one_after_the_other_in_a_plain_shell(no_demo:
     said = _typed(commands)
     assert "deployment-flow-staging" in said["pulumi up -s staging --yes"]
     url = said["pulumi stack output url -s staging"].strip()
-    assert url == "https://staging.nonprod.example.test"
+    assert url == "https://staging.example-nonprod.test"
     assert "Fieldwork" in said['curl "$(pulumi stack output url -s staging)"']
     assert "to create" in said["pulumi preview -s prod"]
     assert "1.1.0" in said["flow deploy staging --version 1.1.0"]
     demo = "pulumi"
-    assert "https://x.demo.example.test" in said[f"{demo} up -s feature-demo-x --yes"]
+    assert "https://x.example-demo.test" in said[f"{demo} up -s feature-demo-x --yes"]
     shown = said[f"{demo} stack output password --show-secrets -s feature-demo-x"]
     assert len(shown.strip().split()) == 1
     assert _git_status() == before
@@ -130,7 +130,7 @@ def test_the_tutorials_commands_work_one_after_the_other(published: SandboxProje
     assert "0 missing" in said["flow doctor"]
     assert "2.0.0" in said["flow deploy dev --version 2.0.0"]
     assert "2.0.0" in said["flow status"]
-    assert "https://tutorial.demo.example.test" in said["flow demo up feature-demo/tutorial"]
+    assert "https://tutorial.example-demo.test" in said["flow demo up feature-demo/tutorial"]
     assert demo in said["flow demo list"]
     ended = said["flow demo end feature-demo/tutorial --no-dump --yes"]
     assert f"{demo} is gone" in ended

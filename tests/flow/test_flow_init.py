@@ -186,7 +186,7 @@ def application(
     name = f"second-{secrets.token_hex(3)}"
     folder = tmp_path_factory.mktemp(name)
     known = shared_project.credentials["github"]
-    zones = {"prod": f"{name}.test", "nonprod": f"nonprod.{name}.test", "demo": f"demo.{name}.test"}
+    zones = {"prod": f"{name}.test", "nonprod": f"{name}-nonprod.test", "demo": f"{name}-demo.test"}
     tokens = {k: _hetzner(shared_project, f"{name}-{k}", zone) for k, zone in zones.items()}
     credentials = shared_project.credentials
     buckets = Buckets(credentials["objects"], str(credentials["trust"]))
@@ -335,8 +335,8 @@ def _check_states(application: Application) -> None:
 
 
 def _check_settings(application: Application) -> None:
-    domain = application.domain
-    wanted = {"dev": f"nonprod.{domain}", "staging": f"nonprod.{domain}", "prod": domain}
+    domain, before = application.domain, f"{application.name}-nonprod.test"
+    wanted = {"dev": before, "staging": before, "prod": domain}
     for stage, zone in wanted.items():
         text = (application.folder / f"Pulumi.{stage}.yaml").read_text()
         config = yaml.safe_load(text)["config"]
@@ -347,7 +347,7 @@ def _check_settings(application: Application) -> None:
         assert text.startswith("# "), "the comments stay"
     declared = yaml.safe_load((application.folder / "Pulumi.yaml").read_text())["config"]
     assert declared["images"]["default"] == f"registry.sandbox.test/{application.name}"
-    assert declared["zone"]["default"] == f"demo.{domain}"
+    assert declared["zone"]["default"] == f"{application.name}-demo.test"
 
 
 def _check_pin(application: Application) -> None:

@@ -207,12 +207,16 @@ def test_what_cannot_be_is_refused(key: str, value: str) -> None:
 
 def test_a_zone_is_used_where_the_token_s_project_has_it() -> None:
     access = Access(
-        {"prod": ("a.test",), "nonprod": ("nonprod.a.test", "a.test"), "demo": ()}, {}, {}
+        {"prod": ("a.test", "b.test"), "nonprod": ("a-nonprod.test",), "demo": ("b.test", "c.test")},
+        {},
+        {},
     )
     wanted = planning.settings(collect(), access)
     assert wanted["prod"] == {"zone": "a.test", "hostname": "", "acmeEmail": "ops@a.test"}
-    assert wanted["dev"]["zone"] == "nonprod.a.test"
+    # Before production a project's only zone, whatever its name is.
+    assert wanted["dev"]["zone"] == "a-nonprod.test"
     assert wanted[""]["zone"] == ""
+    assert planning.zone(("b.test",), "prod", "a.test") == ""
     assert "githubRepository" not in wanted[""]
     elsewhere = planning.settings(collect(), Access(dict.fromkeys(access.zones, ()), {}, {}))
     assert [elsewhere[each]["hostname"] for each in ("dev", "staging", "prod")] == [

@@ -132,7 +132,7 @@ def test_the_sandboxs_values_are_defaults_so_that_a_new_demo_needs_no_setting(
     config = _read(project, "Pulumi.yaml")["config"]
     assert config["zone"] == {
         "type": "string",
-        "default": "demo.example.test",
+        "default": "example-demo.test",
         "description": "a zone",
     }
     assert config["deployment-flow:images"]["default"] == "registry.sandbox.test/example"

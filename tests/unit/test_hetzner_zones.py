@@ -3,6 +3,9 @@
 import pytest
 from hcloud.zones import ZonePrimaryNameserver, ZoneRecord
 
+from sandbox import credentials, serve
+from sandbox.hetzner.resources.zones import new_zone
+from sandbox.store import Store
 from tests.unit.hetzner_cloud import Cloud, refused
 from tests.unit.hetzner_cloud import cloud as cloud
 
@@ -158,6 +161,35 @@ def test_what_dns_can_hold_is_kept_as_written(
 def test_a_zone_needs_a_domain_name(cloud: Cloud, name: str) -> None:
     with refused("invalid_input"):
         cloud.client.zones.create(name=name, mode="primary")
+
+
+@pytest.mark.parametrize(("name", "kept"), [("a.test", True), ("a.co.ke", True),
+                                            ("b.a.test", False), ("b.a.co.ke", False)])  # fmt: skip
+def test_there_is_no_zone_for_a_subdomain(cloud: Cloud, name: str, kept: bool) -> None:
+    if kept:
+        assert cloud.client.zones.create(name=name, mode="primary").zone.name == name
+        return
+    with refused("invalid_input") as told:
+        cloud.client.zones.create(name=name, mode="primary")
+    assert "subdomains are not supported" in str(told.value.details)
+
+
+def test_an_older_sandbox_gets_zones_that_have_been_added_and_none_that_were_deleted() -> None:
+    store = Store()
+    for project, zone in (("prod", "example.test"), ("demo", "demo-of-old.test")):
+        new_zone(store, project, zone)
+    store.set_setting("seeded", True)
+
+    def names() -> set[str]:
+        return {zone["name"] for zone in store.all("zone")}
+
+    serve.seed(store)
+    assert names() == {*credentials.ZONES.values(), "demo-of-old.test"}
+    (demo,) = (each for each in store.all("zone") if each["name"] == credentials.ZONES["demo"])
+    store.remove("zone", demo["id"])
+    serve.seed(store)
+    assert credentials.ZONES["demo"] not in names()
+    store.close()
 
 
 def test_a_zone_file_goes_in_and_comes_out(cloud: Cloud) -> None:

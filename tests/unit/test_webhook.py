@@ -20,7 +20,7 @@ ANNOUNCED = Verdict(
     "announced",
     "it ends at 2031-05-31 09:00",
     branch="feature-demo/map",
-    url="https://map.demo.example.test",
+    url="https://map.example-demo.test",
     expires=1938157200,
 )
 ENDED = replace(ANNOUNCED, environment="feature-demo-old", action="ended", dump="r.test/dumps:old")
@@ -75,7 +75,7 @@ def test_a_chat_gets_one_message_that_says_what_ends_what_has_ended_and_what_was
     assert headers["Content-Type"] == "application/json"
     assert set(body) == {"text"}
     soon, ended, failed = body["text"].splitlines()
-    assert soon.startswith("feature-demo-map https://map.demo.example.test ends soon: it ends at")
+    assert soon.startswith("feature-demo-map https://map.example-demo.test ends soon: it ends at")
     assert "flow demo extend feature-demo/map --until DATE" in soon
     assert "has ended" in ended
     assert "r.test/dumps:old" in ended
@@ -92,7 +92,7 @@ def test_a_program_gets_the_fields_of_each(address: str) -> None:
         "event": "demo.announced",
         "environment": "feature-demo-map",
         "branch": "feature-demo/map",
-        "url": "https://map.demo.example.test",
+        "url": "https://map.example-demo.test",
         "expires": 1938157200,
         "ends": "2031-06-02 09:00",
         "dump": None,
