@@ -261,6 +261,9 @@ def token_checks(stage: str, token: str, address: str, zone: str, hostname: str)
         mend = backends.command(stage, "config set hostname NAME")
         mend = f"make it there, or: {mend}, and zone empty"
         checks.append(missing(f"{stage}: zone", seen, mend))
+    elif zone in access.astray:
+        seen = f"{zone} is not delegated to Hetzner: its names are not found, no certificate comes"
+        checks.append(missing(f"{stage}: zone", seen, access.astray[zone]))
     elif zone:
         checks.append(ok(f"{stage}: zone", zone))
     elif hostname:

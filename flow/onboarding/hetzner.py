@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -11,6 +13,8 @@ from flow.errors import FlowError
 
 _SECONDS = 8.0
 _READ_ONLY = "token_readonly"
+# A zone that is not known to its parent answers nobody; `unknown` is one that was just made.
+_ASTRAY = frozenset({"invalid", "lame", "unregistered"})
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Access:
     zones: tuple[str, ...] = ()
     stages: frozenset[str] = frozenset()
     """Stages that servers in the project are labelled with."""
+    astray: Mapping[str, str] = field(default_factory=dict)
+    """Zones whose name servers nobody is sent to, and what mends it."""
 
 
 def ask(token: str, endpoint: str) -> Access:
@@ -54,7 +60,21 @@ def ask(token: str, endpoint: str) -> Access:
         zones=tuple(str(each["name"]) for each in zones["zones"]),
         stages=frozenset(str((each.get("labels") or {}).get("stage") or "") for each in servers)
         - {""},
+        astray={
+            str(each["name"]): mend for each in zones["zones"] if (mend := _delegation(each))
+        },
     )
+
+
+def _delegation(zone: Mapping[str, Any]) -> str:
+    """What mends a zone's delegation; empty where nothing is wrong with it."""
+    servers = zone.get("authoritative_nameservers") or {}
+    status = servers.get("delegation_status")
+    if status not in _ASTRAY:
+        return ""
+    if status == "unregistered":
+        return f"register {zone['name']}, or look at its spelling"
+    return f"have its registrar name {', '.join(servers.get('assigned') or [])}"
 
 
 def _code(answer: httpx.Response) -> str:

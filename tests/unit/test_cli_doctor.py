@@ -144,6 +144,32 @@ def test_whether_a_token_may_write_is_asked_without_writing(
     assert (found.valid, found.writable) == (valid, writable)
 
 
+@pytest.mark.parametrize(
+    ("status", "mend"),
+    [
+        ("invalid", "have its registrar name one.ns.test, two.ns.test"),
+        ("lame", "have its registrar name one.ns.test, two.ns.test"),
+        ("unregistered", "register a.test, or look at its spelling"),
+        ("unknown", ""),
+        ("valid", ""),
+    ],
+)
+def test_a_zone_that_nobody_is_sent_to_is_told_with_its_name_servers(
+    status: str, mend: str
+) -> None:
+    servers = {"assigned": ["one.ns.test", "two.ns.test"], "delegation_status": status}
+    zones = [{"name": "a.test", "authoritative_nameservers": servers}]
+
+    def answer(method: str, path: str) -> tuple[int, Any]:
+        if method == "POST":
+            return 422, {"error": {"code": "invalid_input"}}
+        return 200, {"zones": zones} if path == "/zones" else {"servers": []}
+
+    with served(answer) as url:
+        *_, found = doctor.token_checks("prod", "word", url, "a.test", "")
+    assert (found.state, found.mend) == ("missing" if mend else "ok", mend)
+
+
 def test_a_token_of_another_stages_project_is_told() -> None:
     with served(cloud((422, "invalid_input"), ("prod", "dev"))) as url:
         prod = doctor.token_checks("prod", "word", url, "a.test", "")
