@@ -12,7 +12,7 @@ from github import GithubException
 from flow import backends, project, terminal
 from flow.commands.asking import DryRun, Json, Yes, agree
 from flow.errors import FlowError
-from flow.onboarding import answers, init
+from flow.onboarding import answers, init, plans
 from flow.onboarding.checkout import Checkout
 from flow.pricing import HETZNER_API
 from flow.promotion import team
@@ -114,7 +114,7 @@ def init_command(
             plan = init.plan(here, told, os.environ, endpoint, wishes)
         done = _carry_out(plan, told, dry_run=dry_run, yes=yes, overwrite=overwrite)
     except GithubException as error:
-        raise team.explained(error) from error
+        raise plans.reviewing(error) or team.explained(error) from error
     for note in plan.notes:
         terminal.say(f"note: {note}")
     if as_json:

@@ -15,7 +15,7 @@ import yaml
 from components import naming
 from flow import backends
 from flow.errors import FlowError
-from flow.onboarding import files, hetzner
+from flow.onboarding import files, hetzner, pull_login
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.pricing import HETZNER_API
 from flow.project import Project, engine
@@ -328,4 +328,6 @@ def registry(here: Here) -> list[Check]:
             word = here.value(here.settings("dev"), "registryPassword")
     if not word:
         return [missing(name, f"{user} has no password", "export REGISTRY_PASSWORD=…")]
+    if wrong := pull_login.problem(images, word):
+        return [missing(name, wrong, "export REGISTRY_PASSWORD=… with it, then flow init --renew")]
     return [ok(name, f"{images}, pulled as {user}")]

@@ -13,7 +13,7 @@ from github import GithubException
 from components import naming
 from flow import backends, caller, run_environments
 from flow.errors import FlowError
-from flow.onboarding import merges, nightly, release_tags
+from flow.onboarding import merges, nightly, plans, release_tags
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.onboarding.hub import Hub
 from flow.promotion import steps, team
@@ -127,15 +127,16 @@ def _callable(hub: Hub, other: Hub) -> list[Check]:
         facts = other.facts()
     except FlowError:
         return []  # told with its commits
-    if hub.repository == other.repository or not facts["private"]:
+    if hub.repository == other.repository:
         return []
+    if not facts["private"]:
+        return _inherited(hub, other)
     if not hub.facts()["private"]:
         seen = (
             f"{other.repository} is private, and a public repository's runs call public ones only"
         )
         return [missing(name, seen, f"make {other.repository} public: its secrets are encrypted")]
-    owner = other.repository.partition("/")[0]
-    if owner.lower() != hub.repository.partition("/")[0].lower():
+    if plans.of_two_owners(hub.repository, other.repository):
         seen = f"{other.repository} is private, and of another owner than {hub.repository}"
         return [missing(name, seen, "one owner for both, or make the deployment repository public")]
     level = "user" if facts["owner"]["type"] == "User" else "organization"
@@ -151,6 +152,15 @@ def _callable(hub: Hub, other: Hub) -> list[Check]:
         seen = f"{other.repository} lets no other repository's runs call its workflow"
         return [missing(name, seen, mend)]
     return [ok(name, f"{found['access_level']}: {other.repository} lets its owner's runs in")]
+
+
+def _inherited(hub: Hub, other: Hub) -> list[Check]:
+    """Whether a run's secrets reach the workflow of a public deployment repository."""
+    seen = plans.of_two_owners(hub.repository, other.repository)
+    if not seen:
+        return []
+    mend = f"a copy of it of the application's owner, then {_INIT} --deployment OWNER/NAME"
+    return [warning("GitHub: secrets", seen, mend)]
 
 
 def _newer(hub: Hub, commit: str) -> Check:
@@ -214,10 +224,18 @@ def environment_checks(hub: Hub, name: str, configured: bool) -> list[Check]:
         seen = f"admits {', '.join(extra)}, too: runs of these reach its secrets"
         checks.append(warning(title, seen, "take it out: Settings → Environments"))
     if name == "flow-prod" and not run_environments.reviewers(found):
-        seen = "has no reviewers: a release goes to production unasked"
-        checks.append(missing(title, seen, f"{_INIT} --reviewer LOGIN"))
+        checks.append(_unasked(title, private=bool(hub.facts().get("private"))))
     held = f"{len(secrets)} secrets, {len(variables)} variables, admits {', '.join(policies)}"
     return checks or [ok(title, held)]
+
+
+def _unasked(title: str, *, private: bool) -> Check:
+    """What is said where nobody is asked before production: a private repository may have to do."""
+    seen = "has no reviewers: a release goes to production unasked"
+    mend = f"{_INIT} --reviewer LOGIN"
+    if private:
+        return warning(title, seen, f"{mend}, with GitHub Enterprise; {plans.OTHERWISE}")
+    return missing(title, seen, mend)
 
 
 def states(hub: Hub) -> list[Check]:

@@ -60,9 +60,7 @@ def ask(token: str, endpoint: str) -> Access:
         zones=tuple(str(each["name"]) for each in zones["zones"]),
         stages=frozenset(str((each.get("labels") or {}).get("stage") or "") for each in servers)
         - {""},
-        astray={
-            str(each["name"]): mend for each in zones["zones"] if (mend := _delegation(each))
-        },
+        astray={str(each["name"]): mend for each in zones["zones"] if (mend := _delegation(each))},
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from flow import backends, run_environments
 from flow.errors import FlowError
-from flow.onboarding import application, backups, files, merges, nightly, planning
+from flow.onboarding import application, backups, files, merges, nightly, planning, plans
 from flow.onboarding.answers import Answers, Given
 from flow.onboarding.checkout import Checkout
 from flow.onboarding.hub import Hub
@@ -92,6 +92,8 @@ def plan(
     notes: list[str] = []
     if not api and any(each.url.startswith("file:") for each in told.states.values()):
         notes.append("a run at GitHub does not reach a state in a folder: give a bucket as --state")
+    if apart := plans.of_two_owners(told.repository, told.deployment):
+        notes.append(apart)
     with Hub(told.repository, token, api) as hub, Hub(told.deployment, token, api) as deployment:
         access = planning.check(told, endpoint, hub, deployment)
         if told.backups is not None:

@@ -77,8 +77,8 @@ def refuses(rule: Mapping[str, Any]) -> bool:
     """Whether one rule of a branch refuses merge commits."""
     if rule["type"] == "required_linear_history":
         return True
-    allowed = (rule.get("parameters") or {}).get("allowed_merge_methods")
-    return rule["type"] == "pull_request" and bool(allowed) and "merge" not in allowed
+    allowed = (rule.get("parameters") or {}).get("allowed_merge_methods") or ["merge"]
+    return rule["type"] == "pull_request" and "merge" not in allowed
 
 
 def _way_out(hub: Hub) -> str:

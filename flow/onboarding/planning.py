@@ -15,7 +15,7 @@ from components import naming
 from flow import backends, run_environments
 from flow.backups import bucket
 from flow.errors import FlowError
-from flow.onboarding import answers, files, hetzner
+from flow.onboarding import answers, files, hetzner, plans, pull_login
 from flow.onboarding.answers import Answers
 from flow.onboarding.hub import STACKS, Hub
 from flow.project import Project
@@ -68,11 +68,15 @@ def check(told: Answers, endpoint: str, hub: Hub, deployment: Hub) -> Access:
             problems.append(f"the Hetzner token of {name} may only read: it needs Read & Write")
     if not answers.distinct(list(tokens.values())):
         problems.append("the three Hetzner tokens are not of three projects: two are the same")
+    if wrong := pull_login.problem(told.images, told.secrets["registry"]):
+        problems.append(f"REGISTRY_PASSWORD: {wrong}")
     users: dict[str, int] = {}
     teams: dict[str, int] = {}
     try:
         hub.facts()
         problems += [f"the GitHub token lacks {each}" for each in hub.lacking()]
+        if wrong := plans.lacking(hub):
+            problems.append(wrong)
         deployment.facts()
         _reviewers(hub, told.reviewers, users, teams, problems)
     except FlowError as error:

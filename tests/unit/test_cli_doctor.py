@@ -299,7 +299,9 @@ def environment(secrets: tuple[str, ...], policies: tuple[str, ...], rules: Any 
         "": {"default_branch": "development"},
         path: {"name": "flow-prod", "protection_rules": list(rules)},
         f"{path}/secrets": {"secrets": [{"name": each} for each in secrets]},
-        f"{path}/variables": {"variables": [{"name": "PULUMI_BACKEND_URL", "value": "s3://b?region=r"}]},
+        f"{path}/variables": {
+            "variables": [{"name": "PULUMI_BACKEND_URL", "value": "s3://b?region=r"}]
+        },
         f"{path}/deployment-branch-policies": {
             "branch_policies": [{"name": each} for each in policies]
         },

@@ -99,7 +99,9 @@ def test_a_person_is_asked_for_what_lacks_and_secrets_are_asked_as_such() -> Non
 
 
 def test_a_bucket_s_keys_are_wanted_where_the_state_is_in_one() -> None:
-    bucket = Given(**{**vars(GIVEN), "states": {**GIVEN.states, "demo": "s3://bucket?endpoint=x&region=r"}})
+    bucket = Given(
+        **{**vars(GIVEN), "states": {**GIVEN.states, "demo": "s3://bucket?endpoint=x&region=r"}}
+    )
     # What opens another group's state is not taken for the demos'.
     with pytest.raises(FlowError, match="AWS_ACCESS_KEY_ID_DEMO"):
         collect(bucket, AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="word")
@@ -127,7 +129,10 @@ def test_stacks_that_are_encrypted_keep_their_passphrase(tmp_path: Path) -> None
 def test_what_would_open_two_groups_states_is_refused_unless_one_is_asked_for() -> None:
     one = "s3://bucket?endpoint=x&region=r"
     together = Given(
-        **{**vars(GIVEN), "states": {"nonprod": one, "prod": "s3://bucket/?region=r", "demo": "s3://x?region=r"}}
+        **{
+            **vars(GIVEN),
+            "states": {"nonprod": one, "prod": "s3://bucket/?region=r", "demo": "s3://x?region=r"},
+        }
     )
     same = {
         f"{name}_{group}": "same"
@@ -182,7 +187,7 @@ def test_a_project_s_stages_say_which_groups_are_encrypted_already(tmp_path: Pat
 
 def test_a_bucket_without_its_region_is_refused_with_the_address_it_takes() -> None:
     states = {**GIVEN.states, "prod": "s3://ours?endpoint=fsn1.your-objectstorage.com"}
-    with pytest.raises(FlowError, match="--state-prod: .* names no region") as raised:
+    with pytest.raises(FlowError, match=r"--state-prod: .* names no region") as raised:
         collect(
             Given(**{**vars(GIVEN), "states": states}),
             AWS_ACCESS_KEY_ID_PROD="key",
@@ -206,15 +211,12 @@ def test_what_cannot_be_is_refused(key: str, value: str) -> None:
 
 
 def test_a_zone_is_used_where_the_token_s_project_has_it() -> None:
-    access = Access(
-        {"prod": ("a.test", "b.test"), "nonprod": ("a-nonprod.test",), "demo": ("b.test", "c.test")},
-        {},
-        {},
-    )
+    zones = {"prod": ("a.test", "b.test"), "nonprod": ("pre.test",), "demo": ("b.test", "c.test")}
+    access = Access(zones, {}, {})
     wanted = planning.settings(collect(), access)
     assert wanted["prod"] == {"zone": "a.test", "hostname": "", "acmeEmail": "ops@a.test"}
     # Before production a project's only zone, whatever its name is.
-    assert wanted["dev"]["zone"] == "a-nonprod.test"
+    assert wanted["dev"]["zone"] == "pre.test"
     assert wanted[""]["zone"] == ""
     assert planning.zone(("b.test",), "prod", "a.test") == ""
     assert "githubRepository" not in wanted[""]
