@@ -16,7 +16,7 @@ from flow.engine import OnLine
 from flow.errors import FlowError
 from flow.project import Project
 from flow.results import Result
-from flow.stacks import BUSY, NoStackError, Stacks
+from flow.stacks import NoStackError, Stacks
 from flow.stages import Stages
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -171,11 +171,7 @@ def check_idle(project: Project, stack: str) -> None:
     # One that is dead is dealt with by the `up` that meets its lock.
     at_work = [each for each in project.stacks.holders(stack) if not locks.is_dead(each)]
     if at_work:
-        raise FlowError(
-            f"{locks.told(stack, at_work)}. Nothing was changed",
-            f"wait for it to end; if it is dead: flow unlock {stack}",
-            code=BUSY,
-        )
+        raise locks.busy(stack, at_work)
 
 
 def told_changes(changes: Mapping[str, int]) -> str:

@@ -21,7 +21,7 @@ from typing import IO, Any, TypeVar
 
 from pulumi import automation
 
-from flow import noted_engines
+from flow import lock_notes, noted_engines
 from flow.errors import FlowError
 
 # After a first SIGINT the engine finishes the step it is in; a server's creation
@@ -107,7 +107,9 @@ class Engine(automation.PulumiCommand):
             start_new_session=True,
         )
         _running.add(process)
-        note = noted_engines.write(process.pid, began, args, environment)
+        noted = noted_engines.write(process.pid, began, args, environment)
+        note = lock_notes.of(process.pid, began, args, environment)
+        left = None if note is None else lock_notes.Left(note, Path(cwd), environment)
         outputs: list[str] = []
         errors: list[str] = []
         readers = [
@@ -135,9 +137,11 @@ class Engine(automation.PulumiCommand):
             watch.cancel()
             _running.discard(process)
             _sweep(process.pid)
-            if note is not None and process.returncode is not None and process.returncode >= 0:
+            if noted is not None and process.returncode is not None and process.returncode >= 0:
                 # It ended by itself, and gave its lock back; one that was killed did not.
-                note.unlink(missing_ok=True)
+                noted.unlink(missing_ok=True)
+            if left is not None:
+                left.end(process.returncode)
         if overdue.is_set():
             raise FlowError(
                 f"the destroy was not over in {DESTROY_SECONDS:.0f} s and was ended: something "

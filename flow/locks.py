@@ -14,19 +14,23 @@ import re
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from flow import clock, noted_engines
+from flow import clock, command_lines, noted_engines
+from flow.errors import FlowError
+from flow.lock_notes import Note
 
 _HOLDER = re.compile(
     r"^\s*(?P<where>\S+): created by (?P<user>\S*)@(?P<host>\S+) \(pid (?P<pid>\d+)\) "
     r"at (?P<since>\S+)\s*$",
     re.MULTILINE,
 )
+# Exit code when another update of the stack runs: worth another try, unlike a failure.
+BUSY = 3
 # A process that began later than this after its lock was taken is another with its number. Long:
 # a clock that was set meanwhile moves the one and not the other.
 MARGIN_SECONDS = 300.0
@@ -34,13 +38,14 @@ MARGIN_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Holder:
-    """Who took a lock. `where` is the lock file's address."""
+    """Who took a lock. `where` is the lock file's address, `note` what it left beside the state."""
 
     where: str
     user: str
     host: str
     pid: int
     since: str
+    note: Note | None = None
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host} (pid {self.pid}) since {self.since}"
@@ -63,6 +68,19 @@ def holders(said: str) -> list[Holder]:
         Holder(found["where"], found["user"], found["host"], int(found["pid"]), found["since"])
         for found in _HOLDER.finditer(said)
     ]
+
+
+def with_notes(found: Sequence[Holder], notes: Sequence[Note]) -> list[Holder]:
+    """Each holder with its note, where exactly one can be its; pure.
+
+    Machines of GitHub's share their names: of two that fit, neither is told.
+    """
+    told = []
+    for holder in found:
+        since = _seconds(holder.since)
+        fit = [n for n in notes if since is not None and n.is_of(holder.host, holder.pid, since)]
+        told.append(replace(holder, note=fit[0]) if len(fit) == 1 else holder)
+    return told
 
 
 def is_here(holder: Holder) -> bool:
@@ -96,6 +114,15 @@ def is_dead(holder: Holder) -> bool:
     return since is not None and began > since + MARGIN_SECONDS
 
 
+def busy(stack: str, found: list[Holder]) -> FlowError:
+    """That an update met the lock of `found`, and stopped before it changed anything."""
+    return FlowError(
+        f"{told(stack, found)}. Nothing was changed",
+        f"wait for it to end; if it is dead: flow unlock {stack}",
+        code=BUSY,
+    )
+
+
 def told(stack: str, found: list[Holder]) -> str:
     """Who is at work, as one sentence: holder, machine, for how long, and with which command."""
     now = time.time()
@@ -107,14 +134,16 @@ def described(holder: Holder, now: float) -> str:
     """A holder with what can be seen of it from here; a lock says neither age nor command."""
     since = _seconds(holder.since)
     age = "" if since is None else f", for {clock.span(now - since)}"
+    command = str(holder.note) if holder.note else ""
+    where = ""
     if not is_here(holder):
         alike = holder.host == socket.gethostname()
-        which = "a machine of this one's name" if alike else "another machine than this"
-        return f"{holder}{age}, on {which}"
-    if is_dead(holder):
-        return f"{holder}{age}, which has died"
-    command = _command(holder.pid)
-    return f"{holder}{age}" + (f": {command}" if command else "")
+        where = ", on " + ("a machine of this one's name" if alike else "another machine than this")
+    elif is_dead(holder):
+        where = ", which has died"
+    else:
+        command = command or _command(holder.pid)
+    return f"{holder}{age}{where}" + (f": {command}" if command else "")
 
 
 @contextmanager
@@ -137,20 +166,12 @@ def breaking(found: list[Holder]) -> Iterator[list[Holder]]:
 
 
 def _command(pid: int) -> str:
-    """What a process of this machine was started with; empty where that cannot be seen.
-
-    The engine takes no secret as an argument; what follows a `config` all the same is left out.
-    """
+    """What a process of this machine was started with; empty where that cannot be seen."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
     except (OSError, ValueError):
         return ""
-    shown = [Path(words[0]).name, *words[1:]]
-    for at, word in enumerate(shown):
-        if word in ("config", "-c", "--config"):
-            shown = [*shown[: at + 1], "…"]
-            break
-    return " ".join(shown)[:160]
+    return command_lines.shown(words)
 
 
 def remove(found: list[Holder], cancel: Callable[[], object]) -> None:

@@ -16,9 +16,26 @@ from urllib.parse import urlsplit
 
 # An engine takes its lock right after it began; a lock that is younger than this is another's.
 LOCKED_WITHIN_SECONDS = 60.0
-_TAKE_A_LOCK = (("up",), ("refresh",), ("destroy",), ("stack", "import"))
+_TAKE_A_LOCK = (("up",), ("update",), ("refresh",), ("destroy",), ("import",), ("stack", "import"))
 # Of a folder's lock the folder tells, and a service such as Pulumi's has none.
 _WITHOUT = ("", "file", "http", "https")
+
+
+def lock_of(arguments: Sequence[str]) -> tuple[str, str] | None:
+    """The verb and the stack of an engine's command that takes a lock.
+
+    None for any other command, and where no option names the stack.
+    """
+    words = [each for each in arguments if not each.startswith("-")]
+    verb = next((each for each in _TAKE_A_LOCK if tuple(words[: len(each)]) == each), None)
+    if verb is None or "--preview-only" in arguments:
+        return None
+    for option, value in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, has_value, joined = option.partition("=")
+        if name in ("-s", "--stack"):
+            stack = (joined if has_value else value).rpartition("/")[2]
+            return (" ".join(verb), stack) if stack else None
+    return None
 
 
 def write(
@@ -29,13 +46,12 @@ def write(
     began      seconds since 1970, before the process was started
     arguments  of the engine; of them its verb and `--stack` are noted
     """
-    verb = next((verb for verb in _TAKE_A_LOCK if tuple(arguments[: len(verb)]) == verb), None)
-    here = _here()
+    lock, here = lock_of(arguments), _here()
     scheme = urlsplit(environment.get("PULUMI_BACKEND_URL") or "").scheme
-    if verb is None or here is None or scheme in _WITHOUT or "--stack" not in arguments:
+    if lock is None or here is None or scheme in _WITHOUT:
         return None
-    stack = arguments[arguments.index("--stack") + 1]
-    told = {"pid": pid, "began": began, "stack": stack, "command": " ".join(verb), **here}
+    verb, stack = lock
+    told = {"pid": pid, "began": began, "stack": stack, "command": verb, **here}
     try:
         folder = _folder()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

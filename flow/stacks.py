@@ -16,6 +16,7 @@ from flow import backends, half_written, hetzner_token, locks, state, state_copi
 from flow.diagnostics import cause, of_listing, of_state
 from flow.engine import ENGINES, Engine, OnLine, Workspace, at_once
 from flow.errors import FlowError
+from flow.lock_notes import LockNotes
 from flow.results import Result, counts
 from flow.run_settings import run_settings
 
@@ -23,8 +24,7 @@ _Done = automation.UpResult | automation.RefreshResult | automation.DestroyResul
 
 _NOTHING = "urn:pulumi:none::none::none:none:None::none"
 
-# Exit code when another update of the stack runs: worth another try, unlike a failure.
-BUSY = 3
+BUSY = locks.BUSY
 
 
 class Stacks:
@@ -206,6 +206,7 @@ class Stacks:
         # After the stack: one that the engine keeps may need them.
         if (copies := self.copies(name)) is not None:
             copies.remove(name)
+        self._notes(name).forget(name)
 
     def tag(self, name: str, key: str) -> str:
         """A word kept beside the stack, by `mark`; empty where there is none."""
@@ -230,9 +231,8 @@ class Stacks:
         return {key: str(each.get("value", "")) for key, each in found.items()}
 
     def _run(self, stack: str, *arguments: str) -> str:
-        where = self._of(stack)
-        url = {**os.environ, **where.env_vars}.get(backends.URL, "")
-        if half_written.mend(url, where.project_settings().name, stack):
+        where, (around, project) = self._of(stack), self._around(stack)
+        if half_written.mend(around.get(backends.URL, ""), project, stack):
             terminal.say(f"{stack}: what an engine that was killed left half written is removed")
         told = [*arguments, "--stack", stack]
         return self._engine.run(told, where.work_dir, where.env_vars).stdout
@@ -256,8 +256,20 @@ class Stacks:
 
     def copies(self, name: str) -> state_copies.Copies | None:
         """Copies of the stack's state; None where its backend keeps its own."""
-        where = self._of(name)
-        return state_copies.at({**os.environ, **where.env_vars}, where.project_settings().name)
+        return state_copies.at(*self._around(name))
+
+    def _notes(self, name: str) -> LockNotes:
+        return LockNotes.beside(*self._around(name))
+
+    def _around(self, stack: str) -> tuple[dict[str, str], str]:
+        """What the engine of a stack has in its environment, and the project's name."""
+        where = self._of(stack)
+        return {**os.environ, **where.env_vars}, where.project_settings().name
+
+    def _held(self, name: str, error: automation.ConcurrentUpdateError) -> list[locks.Holder]:
+        """Whom the engine named as the lock's holders, each with the note it left."""
+        found = locks.holders(str(error))
+        return locks.with_notes(found, self._notes(name).found(name) if found else [])
 
     def put_back(self, name: str, file: Path) -> None:
         """Put a copy in place of the stack's state, whatever that is now. Raises FlowError."""
@@ -283,7 +295,7 @@ class Stacks:
         except automation.StackNotFoundError as error:
             raise _no_stack(name) from error
         except automation.ConcurrentUpdateError as error:
-            return locks.holders(str(error))
+            return self._held(name, error)
         except automation.CommandError as error:
             if _NOTHING not in str(error):  # else it had the lock, and found no such resource
                 remedy = f"look at {backends.URL}, its keys and the passphrase, then: "
@@ -292,15 +304,16 @@ class Stacks:
         return []
 
     def unlock(self, name: str, found: list[locks.Holder]) -> None:
-        """Break the lock of `found`, who are dead or were said to be."""
+        """Break the lock of `found`, who are dead or were said to be; their notes go with it."""
         locks.remove(found, lambda: self._run(name, "cancel", "--yes"))
+        self._notes(name).remove(name, [each.note.name for each in found if each.note])
 
     def _unlocked(self, name: str, operate: Callable[[], _Done]) -> _Done:
         """`operate`, once more where a dead one's lock stood in the way."""
         try:
             return operate()
         except automation.ConcurrentUpdateError as error:
-            found = locks.holders(str(error))
+            found = self._held(name, error)
             if not found or not all(locks.is_dead(each) for each in found):
                 raise
         for each in found:
@@ -314,11 +327,7 @@ class Stacks:
         try:
             result = self._unlocked(name, operate)
         except automation.ConcurrentUpdateError as error:
-            raise FlowError(
-                f"{locks.told(name, locks.holders(str(error)))}. Nothing was changed",
-                f"wait for it to end; if it is dead: flow unlock {name}",
-                code=BUSY,
-            ) from error
+            raise locks.busy(name, self._held(name, error)) from error
         except automation.CommandError as error:
             remedy = "put the cause right and run the command again: it goes on from here"
             raise _refused(name, error, f"the update of {name} failed: ", remedy) from error

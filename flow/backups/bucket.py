@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ _PROBE = ".private"
 _REFUSALS = frozenset({"AccessDenied", "Forbidden", "403"})
 """How a key that may not is answered; the number where the answer has no body."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_MAKING = threading.Lock()
 _AUTHORITIES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "AWS_CA_BUNDLE")
 _NEXT: Mapping[str, tuple[str, str]] = {
     "NoSuchBucket": ("there is no such bucket", "make it, private, at your provider"),
@@ -80,29 +82,10 @@ class Bucket:
     """One bucket. Every method raises FlowError where it cannot be reached or refuses."""
 
     def __init__(self, place: Place) -> None:
-        # Half a second of imports that no other command needs.
-        import boto3
-        from botocore.config import Config
-
         self.place = place
-        self._client = boto3.client(
-            "s3",
-            endpoint_url=place.endpoint,
-            region_name=place.region,
-            aws_access_key_id=place.access_key,
-            aws_secret_access_key=place.secret_key,
-            # As every other client here; AWS's own variable comes last, and it knows no other.
-            verify=next((os.environ[name] for name in _AUTHORITIES if os.environ.get(name)), None),
-            config=Config(
-                connect_timeout=10,
-                read_timeout=SECONDS,
-                retries={"mode": "standard", "total_max_attempts": 4},
-                s3={"addressing_style": "path"},
-                # Others than AWS do not all know the newer checksums.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
+        # Two at once would both make the session they share.
+        with _MAKING:
+            self._client = _client(place)
 
     def check_private(self, folder: str) -> None:
         """Raises FlowError where anybody can list, read or write it: each is tried, without a key.
@@ -219,6 +202,31 @@ class Bucket:
         return FlowError(
             f"bucket {self.place.bucket} at {self.place.endpoint}: cannot {what}: {why}", remedy
         )
+
+
+def _client(place: Place) -> Any:
+    # Half a second of imports that no other command needs.
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "s3",
+        endpoint_url=place.endpoint,
+        region_name=place.region,
+        aws_access_key_id=place.access_key,
+        aws_secret_access_key=place.secret_key,
+        # As every other client here; AWS's own variable comes last, and it knows no other.
+        verify=next((os.environ[name] for name in _AUTHORITIES if os.environ.get(name)), None),
+        config=Config(
+            connect_timeout=10,
+            read_timeout=SECONDS,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            s3={"addressing_style": "path"},
+            # Others than AWS do not all know the newer checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
 
 
 def _code(response: Mapping[str, Any]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flow import backends, project
+from flow import backends, lock_notes, project
 from flow.commands.environments import Environment
 from flow.errors import FlowError
 
@@ -28,4 +30,7 @@ def execute(
     program = shutil.which(command[0], path=wanted.get("PATH"))
     if program is None:
         raise FlowError(f"there is no `{command[0]}` on PATH", "look at the name", code=127)
+    note = lock_notes.of(os.getpid(), time.time(), command[1:], wanted)
+    if note is not None and Path(program).name == "pulumi":
+        lock_notes.leave_for_this_process(note, team.name, wanted)
     os.execve(program, command, wanted)  # noqa: S606  # nosec B606

@@ -34,23 +34,21 @@ def unlock(
     stacks = team.stacks
     found = stacks.holders(stack)
     now = time.time()
-    unseen = [each for each in found if not locks.is_dead(each)]
-    for each in unseen:
-        if locks.is_here(each):
+    for each in found:
+        dead, problem = locks.is_dead(each), f"{stack} is locked by {locks.described(each, now)}"
+        if not dead and locks.is_here(each):
             raise FlowError(
-                f"{stack} is locked by {locks.described(each, now)}",
-                "wait for it, or stop it with Ctrl-C: it gives its lock back",
-                code=BUSY,
+                problem, "wait for it, or stop it with Ctrl-C: it gives its lock back", code=BUSY
             )
-        if each.host != host:
+        if not dead and each.host != host:
             raise FlowError(
-                f"{stack} is locked by {locks.described(each, now)}. It is not shown to be dead",
+                f"{problem}. It is not shown to be dead",
                 f"wait for it; if you know that it is: flow unlock {stack} --host {each.host}",
                 code=BUSY,
             )
-        if dry_run:
-            continue
-        agree(f"Is {each} dead? Two updates at once ruin a state.", yes, word=each.host)
+        terminal.say(problem)
+        if not dead and not dry_run:
+            agree(f"Is {each} dead? Two updates at once ruin a state.", yes, word=each.host)
     if dry_run:
         would = [str(each) for each in found]
         told = [f"the lock of {each} would be broken" for each in would] or [

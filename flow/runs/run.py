@@ -87,6 +87,13 @@ class Run:
                 file.write(text.rstrip() + "\n")
 
 
+def address(environment: Mapping[str, str]) -> str:
+    """The page of the run at GitHub; empty outside of one."""
+    server = environment.get("GITHUB_SERVER_URL", "https://github.com")
+    repository, number = (environment.get(f"GITHUB_{name}") for name in ("REPOSITORY", "RUN_ID"))
+    return f"{server}/{repository}/actions/runs/{number}" if repository and number else ""
+
+
 def read(environment: Mapping[str, str]) -> Run:
     """The run by its environment. Raises FlowError outside of one."""
     needed = ("GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_REPOSITORY", "GITHUB_SHA")
@@ -98,8 +105,6 @@ def read(environment: Mapping[str, str]) -> Run:
         )
     file = Path(environment["GITHUB_EVENT_PATH"])
     event = json.loads(file.read_text()) if file.is_file() else {}
-    server = environment.get("GITHUB_SERVER_URL", "https://github.com")
-    repository = environment["GITHUB_REPOSITORY"]
 
     def path(name: str) -> Path | None:
         return Path(environment[name]) if environment.get(name) else None
@@ -108,10 +113,10 @@ def read(environment: Mapping[str, str]) -> Run:
         name=environment["GITHUB_EVENT_NAME"],
         ref=environment.get("GITHUB_REF", ""),
         sha=environment["GITHUB_SHA"],
-        repository=repository,
+        repository=environment["GITHUB_REPOSITORY"],
         actor=environment.get("GITHUB_ACTOR", ""),
         event=event if isinstance(event, dict) else {},
-        address=f"{server}/{repository}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}",
+        address=address(environment),
         api=environment.get("GITHUB_API_URL", "https://api.github.com"),
         token=environment.get("GITHUB_TOKEN", ""),
         outputs=path("GITHUB_OUTPUT"),
