@@ -2,15 +2,20 @@
 
 import os
 import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from flow import engine
+from flow import engine, locks
 from flow.errors import FlowError
+from flow.lock_notes import LockNotes, Note
 from flow.stacks import BUSY, Stacks
 from sandbox.services import object_store
 from sandbox.services.object_store import ObjectStore
@@ -18,6 +23,8 @@ from tests.contract.object_keys import KEYS
 from toolchain.install import PROJECT, Installation
 
 STACK = "dev"
+TYPED = ["/opt/team/.venv/bin/flow", "deploy", STACK, "--version", "1.4.0", "-c", "word=hush-hush"]
+A_RUN = "https://github.com/acme/fieldwork/actions/runs/7"
 PROGRAM = """import pathlib, time
 pathlib.Path("running").touch()
 while pathlib.Path("wait").exists():
@@ -30,6 +37,10 @@ def folder(tmp_path: Path, objects_folder: Path, monkeypatch: pytest.MonkeyPatch
     """A project whose `up` goes on while a file is there; what is noted is its own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "noted"))
     monkeypatch.delenv("RUNNER_ENVIRONMENT", raising=False)
+    monkeypatch.setattr(sys, "argv", TYPED)
+    for name, value in (("REPOSITORY", "acme/fieldwork"), ("RUN_ID", "7")):
+        monkeypatch.setenv(f"GITHUB_{name}", value)
+    monkeypatch.delenv("GITHUB_SERVER_URL", raising=False)
     for name in ("SSL_CERT_FILE", "AWS_CA_BUNDLE"):
         monkeypatch.setenv(name, str(objects_folder / "ca/ca.pem"))
     made = tmp_path / "small"
@@ -41,9 +52,9 @@ def folder(tmp_path: Path, objects_folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def killed(folder: Path, object_store_here: ObjectStore) -> Stacks:
-    """Stacks in a bucket, of which one is locked by an engine that was killed."""
-    environment = {
+def environment(folder: Path, object_store_here: ObjectStore) -> dict[str, str]:
+    """What opens a state in the bucket."""
+    return {
         "PATH": f"{Path(sys.executable).parent}:{PROJECT / '.toolchain/bin'}:/usr/bin:/bin",
         "PULUMI_HOME": str(Installation().home),
         "PULUMI_BACKEND_URL": (
@@ -57,13 +68,28 @@ def killed(folder: Path, object_store_here: ObjectStore) -> Stacks:
         "AWS_ACCESS_KEY_ID": KEYS["access_key"],
         "AWS_SECRET_ACCESS_KEY": KEYS["secret_key"],
     }
-    stacks = Stacks(folder, environment, PROJECT / ".toolchain/bin/pulumi")
-    stacks.create(STACK)
+
+
+@pytest.fixture
+def stacks(folder: Path, environment: dict[str, str]) -> Stacks:
+    """Stacks in the bucket, of which one was made."""
+    made = Stacks(folder, environment, PROJECT / ".toolchain/bin/pulumi")
+    made.create(STACK)
+    return made
+
+
+@pytest.fixture
+def notes(stacks: Stacks) -> LockNotes:
+    """The notes beside their state."""
+    return stacks._notes(STACK)
+
+
+@pytest.fixture
+def killed(folder: Path, stacks: Stacks) -> Stacks:
+    """Those stacks, the one locked by an engine that was killed."""
 
     def kill() -> None:
-        deadline = time.monotonic() + 60
-        while not (folder / "running").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        _until(lambda: (folder / "running").exists())
         for process in list(engine._running):
             os.kill(process.pid, signal.SIGKILL)
 
@@ -76,12 +102,28 @@ def killed(folder: Path, object_store_here: ObjectStore) -> Stacks:
     return stacks
 
 
+def _until(seen: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not seen() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@contextmanager
+def elsewhere(folder: Path) -> Iterator[None]:
+    """As on another machine: of another name, and with nothing noted of this one's engines."""
+    with pytest.MonkeyPatch.context() as there:
+        there.setenv("XDG_STATE_HOME", str(folder / "of another machine"))
+        there.setattr(socket, "gethostname", lambda: "desk")
+        yield
+
+
 def test_it_is_broken_on_the_machine_that_has_noted_the_engine(
-    killed: Stacks, capsys: pytest.CaptureFixture[str]
+    killed: Stacks, notes: LockNotes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     killed.up(STACK)
     assert "is broken: that process is dead" in capsys.readouterr().err
     assert killed.holders(STACK) == []
+    assert notes.names(STACK) == []
 
 
 def test_it_stays_on_another_machine_of_that_name_and_is_told(
@@ -93,3 +135,75 @@ def test_it_stays_on_another_machine_of_that_name_and_is_told(
     assert raised.value.code == BUSY
     assert f"flow unlock {STACK}" in raised.value.remedy
     assert len(killed.holders(STACK)) == 1
+
+
+def test_another_machine_is_told_the_command_and_its_run_and_no_proof_of_death(
+    killed: Stacks, notes: LockNotes, folder: Path
+) -> None:
+    with elsewhere(folder):
+        with pytest.raises(FlowError) as raised:
+            killed.up(STACK)
+        told = "on another machine than this: flow deploy dev --version 1.4.0 -c …"
+        assert f"{told} ({A_RUN})" in raised.value.problem
+        assert raised.value.code == BUSY
+        (holder,) = killed.holders(STACK)
+        assert not locks.is_dead(holder)
+        assert len(notes.names(STACK)) == 1  # that of who was refused is gone
+        killed.unlock(STACK, [holder])
+    assert notes.names(STACK) == []
+    assert killed.holders(STACK) == []
+
+
+def test_a_note_that_a_killed_update_left_goes_with_the_next_one_and_with_the_stack(
+    stacks: Stacks, notes: LockNotes, folder: Path
+) -> None:
+    (folder / "wait").unlink()
+    left = Note(STACK, "runner", 4711, time.time() - 3600, "flow deploy dev")
+    assert notes.write(left)
+    assert stacks.names() == [STACK]
+    copies = stacks.copies(STACK)
+    assert copies is not None
+    assert copies.found(STACK) == []
+    stacks.up(STACK)
+    assert notes.names(STACK) == []
+    assert notes.write(left)
+    stacks.destroy(STACK)
+    assert notes.names(STACK) == []
+    assert notes.write(left)
+    stacks.remove(STACK)
+    assert notes.names(STACK) == []
+
+
+@pytest.mark.parametrize("end", [None, signal.SIGKILL])
+def test_plain_pulumi_is_noted_by_flow_exec_and_its_note_goes_with_its_lock(
+    end: signal.Signals | None,
+    stacks: Stacks,
+    notes: LockNotes,
+    folder: Path,
+    environment: dict[str, str],
+) -> None:
+    typed = "exec dev -- pulumi up -s dev --yes --skip-preview --non-interactive"
+    around = {**os.environ, **environment, "PULUMI_OPTION_CWD": str(folder)}
+    program = Path(sys.executable).with_name("flow")
+    running = subprocess.Popen(
+        [program, *typed.split()], cwd=PROJECT, env={**around, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    _until(lambda: (folder / "running").exists() and notes.names(STACK))
+    with elsewhere(folder):
+        (holder,) = stacks.holders(STACK)
+        assert holder.pid == running.pid
+        assert str(holder.note) == f"flow {typed} ({A_RUN})"
+        if end:
+            os.killpg(running.pid, end)
+        (folder / "wait").unlink()
+        assert running.wait(60) == (-end if end else 0)
+        if not end:
+            _until(lambda: notes.names(STACK) == [])
+            assert notes.names(STACK) == []
+            return
+        time.sleep(2)  # its keeper has looked by then
+        (holder,) = stacks.holders(STACK)
+        assert holder.note is not None
+        stacks.unlock(STACK, [holder])
+        assert notes.names(STACK) == []
