@@ -94,6 +94,9 @@ class _Folder:
 
     def write(self, name: str, content: bytes) -> None:
         path = self._root / name
+        if not self._root.is_dir():
+            # Made here it would hide from the engine that the backend is missing.
+            raise FlowError(f"there is no folder {self._root}", f"look at {backends.URL}")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.{os.getpid()}")

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def _typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
+    (tmp_path / "state").mkdir()
     return f"file://{tmp_path}/state"
 
 
@@ -156,6 +158,12 @@ def test_a_stack_takes_its_notes_with_it_and_those_half_written(
     assert len(notes.names("staging")) == 1
 
 
+def test_a_backend_that_is_missing_is_not_made_by_a_note(notes: LockNotes, tmp_path: Path) -> None:
+    (tmp_path / "state").rmdir()
+    assert notes.write(NOTE) == ""
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_service_that_has_no_locks_has_no_notes() -> None:
     none = LockNotes.beside({"PULUMI_BACKEND_URL": "https://api.pulumi.com"}, "p")
     assert none.write(NOTE) == ""
@@ -187,10 +195,9 @@ def ran(folder: Path, url: str, end: str) -> str:
     running = str(folder / "state/running/p" / STACK)
     program.write_text(ENGINE.format(python=sys.executable, folder=running, end=end))
     program.chmod(0o755)
+    made, around = Engine(root=str(folder)), {"PULUMI_BACKEND_URL": url}
     try:
-        return (
-            Engine(root=str(folder)).run(arguments, str(folder), {"PULUMI_BACKEND_URL": url}).stdout
-        )
+        return made.run(UP, str(folder), around).stdout
     except automation.CommandError:
         return ""
 
@@ -296,7 +303,7 @@ if "cancel" in sys.argv:
     pathlib.Path({lock!r}).unlink(); sys.exit()
 if pathlib.Path({lock!r}).exists():
     print("error: the stack is currently locked by 1 lock(s).", file=sys.stderr)
-    where = "s3://team/x/dev/a1.json"
+    where = "s3://team/{unique}/dev/a1.json"
     print(f"  {{where}}: created by ada@runner-7 (pid 4711) at {since}", file=sys.stderr)
     sys.exit(255)
 sys.exit("no resource named 'urn:pulumi:none::none::none:none:None::none' found")
@@ -310,7 +317,11 @@ def stacks(tmp_path: Path, url: str) -> Stacks:
     program.parent.mkdir()
     lock = tmp_path / "lock"
     lock.touch()
-    program.write_text(PULUMI.format(python=sys.executable, lock=str(lock), since=at(BEGAN + 2)))
+    program.write_text(
+        PULUMI.format(
+            python=sys.executable, lock=str(lock), unique=uuid.uuid4(), since=at(BEGAN + 2)
+        )
+    )
     program.chmod(0o755)
     return Stacks(tmp_path, {"PULUMI_BACKEND_URL": url}, program)
 
