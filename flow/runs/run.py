@@ -90,7 +90,7 @@ class Run:
 def address(environment: Mapping[str, str]) -> str:
     """The page of the run at GitHub; empty outside of one."""
     server = environment.get("GITHUB_SERVER_URL", "https://github.com")
-    repository, number = (environment.get(f"GITHUB_{name}") for name in ("REPOSITORY", "RUN_ID"))
+    repository, number = environment.get("GITHUB_REPOSITORY"), environment.get("GITHUB_RUN_ID")
     return f"{server}/{repository}/actions/runs/{number}" if repository and number else ""
 
 
