@@ -85,8 +85,9 @@ def advice(failure: Failure, stage: Stage) -> str:
         )
     if "(resource_limit_exceeded)" in said:
         return (
-            "The Hetzner project may hold no more of these. Next: delete what is not needed or "
-            f"ask for a higher limit in the console, then: {again}"
+            "The Hetzner account may hold no more of these; its limit counts all of its projects. "
+            "Next: delete what is not needed (`flow sweep` shows what nothing owns) or ask for a "
+            f"higher limit in the console, then: {again}"
         )
     if "(unauthorized)" in said or "(forbidden)" in said:
         return (

@@ -130,8 +130,9 @@ def settings(told: Answers, access: Access) -> dict[str, dict[str, str]]:
     for stage in STAGES:
         where = PROJECT_OF[stage]
         held = zone(access.zones[where], where, told.domain)
-        # In a zone the stage's own name is made of the zone's.
-        name = "" if held else f"{_HOSTS[stage]}.{told.domain}"
+        # In a zone a stage's name is made of the zone's own, but where the domain is a part of it.
+        is_part = told.domain != held and is_in(told.domain, held)
+        name = "" if held and not is_part else f"{_HOSTS[stage]}.{told.domain}"
         wanted[stage] = {"zone": held, "hostname": name, "acmeEmail": told.email}
     return wanted
 
@@ -142,9 +143,15 @@ def zone(zones: tuple[str, ...], project: str, domain: str) -> str:
     Hetzner keeps a domain's zone in one project, and none for a subdomain: what is not production
     has a domain of its own, and is named in that.
     """
-    if domain in zones:
-        return domain
+    for each in zones:
+        if is_in(domain, each):
+            return each
     return zones[0] if len(zones) == 1 and project != "prod" else ""
+
+
+def is_in(domain: str, zone: str) -> bool:
+    """Whether a domain is a zone's own, or below it."""
+    return bool(zone) and f".{domain}".endswith(f".{zone}")
 
 
 def settings_steps(

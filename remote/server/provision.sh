@@ -368,6 +368,36 @@ close_ports() {
     fi
 }
 
+# Certificates lie with the data: a server that is replaced, or a demo that wakes, asks for none,
+# and an authority gives a name a few a week only.
+keep_certificates() {
+    home=/var/lib/caddy/.local/share/caddy
+    kept=/data/.caddy
+    order=/etc/systemd/system/caddy.service.d/deployment-flow.conf
+    if [ -z "$VOLUME_DEVICE" ]; then
+        [ ! -L "$home" ] || rm "$home"
+        rm -f "$order"
+        return 0
+    fi
+    if [ ! -L "$home" ]; then
+        runuser -u caddy -- mkdir -p "$home"
+        if [ ! -d "$kept" ]; then
+            rm -rf "$kept.new"
+            cp -a "$home" "$kept.new"
+            mv "$kept.new" "$kept"
+        fi
+        rm -rf "$home"
+        ln -s "$kept" "$home"
+    fi
+    # A volume of another server's, on which Caddy's user had another number.
+    install -d "$kept"
+    chown -Rh caddy:caddy "$kept"
+    chmod 0700 "$kept"
+    printf '[Unit]\nAfter=data.mount\n' >"$here/order.conf"
+    put 0644 "$here/order.conf" "$order" && systemctl daemon-reload
+    return 0
+}
+
 start_caddy() {
     holder=$(ss -Hltnp '( sport = :80 or sport = :443 )' | grep -v '"caddy"' || true)
     [ -z "$holder" ] || fail "port 80 or 443 is already taken on this server: $holder; next: stop and \
@@ -392,6 +422,7 @@ install_packages
 mount_volume
 close_ports
 configure_docker
+keep_certificates
 start_caddy
 install_agent
 if [ -n "$DEPLOY_KEY" ]; then admit_deployer; fi

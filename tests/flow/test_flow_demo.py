@@ -307,6 +307,7 @@ def test_a_demo_sleeps_without_a_server_and_wakes_as_it_was(
         client.put(f"/api/tasks/{task}", json={"status": "validated"}).raise_for_status()
         tasks = client.get("/api/tasks").json()
     before, things = team.stacks.outputs(stack), listed(team, stack)
+    shown = ssl.get_server_certificate((before["hostname"], 443))
     slept = flow.json("demo", "sleep", BRANCH, "--yes", "--dump-to", str(flow.folder / "slept"))
     secret = team.project.environment()["PULUMI_CONFIG_PASSPHRASE"]
     dump = pyrage.passphrase.decrypt(Path(slept["dump"]).read_bytes(), secret)
@@ -329,6 +330,8 @@ def test_a_demo_sleeps_without_a_server_and_wakes_as_it_was(
     assert after["release"].partition("-")[0] == before["release"].partition("-")[0]
     assert "asleep" not in after
     look(woken["url"], "1.1.0", team.trust, password=str(after["password"]))
+    # Of which an authority gives a name a few a week only.
+    assert ssl.get_server_certificate((before["hostname"], 443)) == shown
     assert listed(team, stack) == things
     with browser(team, stack) as client:
         assert client.get("/api/tasks").json() == tasks

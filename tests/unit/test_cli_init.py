@@ -228,6 +228,14 @@ def test_a_zone_is_used_where_the_token_s_project_has_it() -> None:
     ]
 
 
+def test_a_domain_that_is_a_part_of_a_zone_has_its_names_below_itself_in_that_zone() -> None:
+    told = collect(Given(**{**vars(GIVEN), "domain": "tools.a.test"}))
+    access = Access({"prod": ("a.test",), "nonprod": ("pre.test",), "demo": ()}, {}, {})
+    wanted = planning.settings(told, access)
+    assert (wanted["prod"]["zone"], wanted["prod"]["hostname"]) == ("a.test", "app.tools.a.test")
+    assert (wanted["dev"]["zone"], wanted["dev"]["hostname"]) == ("pre.test", "")
+
+
 def test_the_template_s_files_get_the_team_s_values_and_keep_their_comments() -> None:
     text = (ROOT / "Pulumi.prod.yaml").read_text()
     wanted = {"zone": "a.test", "hostname": "", "acmeEmail": "ops@a.test"}

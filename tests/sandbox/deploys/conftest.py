@@ -2,6 +2,8 @@
 
 import io
 import secrets
+import socket
+import ssl
 import subprocess
 import tarfile
 import time
@@ -144,6 +146,16 @@ class Host:
                 extensions={"sni_hostname": name},
                 **more,
             )
+
+    def certificate(self, made: Mapping[str, Any]) -> bytes:
+        """The certificate a site shows, from outside, by the server's address and its name."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection((self.address, 443), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname=made["hostname"]) as secure,
+        ):
+            return secure.getpeercert(binary_form=True) or b""
 
     def serves_itself(self, made: Mapping[str, Any]) -> str:
         """What the public route answers on the server itself, whatever its network does."""

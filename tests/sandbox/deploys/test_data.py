@@ -77,14 +77,18 @@ def test_without_its_volume_an_application_stays_down_and_no_deploy_begins(
     host.run("grep -q 1.0.0 /data/store/runs")
 
 
-def test_a_rebuilt_server_gets_its_data_and_its_release_back(
+def test_a_rebuilt_server_gets_its_data_its_certificate_and_its_release_back(
     host: Host, release: dict[str, Any], volume: BoundVolume, applications: Applications
 ) -> None:
-    runs = host.run("cat /data/store/runs")
+    runs, certificate = host.run("cat /data/store/runs"), host.certificate(release)
+    # Of another server's Caddy, whose number may be another.
+    host.run("chown -R 4242:4242 /data/.caddy")
     host.server.rebuild(Image(name="debian-13")).action.wait_until_finished()
     host.provision(volume_device=volume.linux_device)
     assert host.run("cat /data/store/runs") == runs
-    assert host.deploy(release, registry=applications.pull)["changed"] is True
+    assert host.deploy(release, registry=applications.pull)["tls"] == "issued"
+    assert host.certificate(release) == certificate
+    assert host.run("stat -c '%U %a' /data/.caddy") == "caddy 700"
 
 
 def test_a_larger_volume_is_a_larger_filesystem(
@@ -120,6 +124,7 @@ def test_on_another_volume_the_application_begins_anew_and_none_is_left_mounted(
     # And none: what is written then is on the server's own disk, and a boot does not wait.
     host.provision()
     assert host.ssh("mountpoint -q /data").returncode != 0
+    assert host.ssh("test -L /var/lib/caddy/.local/share/caddy").returncode != 0
     assert host.run("grep -c /data /etc/fstab || true") == "0"
     host.server.reboot().wait_until_finished()
     host.wait()
