@@ -24,7 +24,7 @@ _MANIFESTS: Final = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-_ACCEPT: Final = ", ".join((*_INDEXES, *_MANIFESTS))
+ACCEPT: Final = ", ".join((*_INDEXES, *_MANIFESTS))
 _TIMEOUT: Final = httpx.Timeout(20, connect=10)
 _TRIES: Final = 3
 _LONGEST_WAIT: Final = 30.0
@@ -37,7 +37,14 @@ _REFERENCE: Final = re.compile(
 
 
 class ImageError(Exception):
-    """An image that cannot be resolved: what is wrong, where, and what to do next."""
+    """An image that cannot be resolved: what is wrong, where, and what to do next.
+
+    status  what the registry answered; 0 where it gave no answer
+    """
+
+    def __init__(self, told: str, status: int = 0) -> None:
+        super().__init__(told)
+        self.status = status
 
 
 class NoImageError(ImageError):
@@ -139,7 +146,7 @@ class Registry:
         """What the tag stands for now. Raises NoImageError, ImageError."""
         if self._image.digest:
             return self._image.digest
-        return _digest(self._get(f"/manifests/{self._image.tag}").content)
+        return digest_of(self._get(f"/manifests/{self._image.tag}").content)
 
     def look(self) -> Sight:
         """What the tag stands for now, and what it consists of. Raises NoImageError, ImageError."""
@@ -153,7 +160,7 @@ class Registry:
         unpacked = (loaded.get("rootfs") or {}).get("diff_ids") or []
         packed = [int(each.get("size") or 0) for each in manifest.get("layers") or []]
         return Sight(
-            digest=self._image.digest or _digest(answer.content),
+            digest=self._image.digest or digest_of(answer.content),
             labels=(loaded.get("config") or {}).get("Labels") or {},
             # Of another number the two do not belong together: better none than wrong ones.
             layers=dict(zip(unpacked, packed, strict=True)) if len(unpacked) == len(packed) else {},
@@ -162,22 +169,24 @@ class Registry:
     def tag(self, tag: str) -> str:
         """Give what the reference names another tag, to the byte; its digest."""
         found = self._get(f"/manifests/{self._image.digest or self._image.tag}")
-        self._done(
+        self.request(
             "PUT",
             f"/manifests/{tag}",
             found.content,
             {"Content-Type": found.headers.get("content-type", _MANIFESTS[1])},
         )
-        return _digest(found.content)
+        return digest_of(found.content)
 
     def _get(self, path: str) -> httpx.Response:
-        return self._done(
-            "GET", path, None, {"Accept": _ACCEPT if "/manifests/" in path else "*/*"}
-        )
+        return self.request("GET", path, None, {"Accept": ACCEPT if "/manifests/" in path else "*/*"})
 
-    def _done(
+    def request(
         self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
     ) -> httpx.Response:
+        """An answer below the repository, logged in as is asked for. Raises NoImageError, ImageError.
+
+        path  as /manifests/latest
+        """
         for attempt in range(2):
             authorized = {"Authorization": self._authorization} if self._authorization else {}
             response = self._try(method, self._base + path, {**headers, **authorized}, content)
@@ -189,7 +198,9 @@ class Registry:
             # A token is for what was asked then: a push wants another than a pull.
             self._authorization = self._authorize(challenge)
         missing = response.status_code == httpx.codes.NOT_FOUND
-        raise (NoImageError if missing else ImageError)(self._refusal(response))
+        raise (NoImageError if missing else ImageError)(
+            self._refusal(response), response.status_code
+        )
 
     def _try(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
@@ -223,13 +234,14 @@ class Registry:
             return basic
         parts = dict(_CHALLENGE.findall(challenge))
         if kind != "bearer" or "realm" not in parts:
-            raise ImageError(self._denied("it wants a login"))
+            raise ImageError(self._denied("it wants a login"), httpx.codes.UNAUTHORIZED)
         query = {key: parts[key] for key in ("service", "scope") if key in parts}
         query.setdefault("scope", f"repository:{self._image.repository}:pull")
         url = str(httpx.URL(parts["realm"], params=query))
         response = self._try("GET", url, {"Authorization": basic} if basic else {})
         if not response.is_success:
-            raise ImageError(self._denied(f"its login answered {response.status_code}"))
+            why = f"its login answered {response.status_code}"
+            raise ImageError(self._denied(why), response.status_code)
         token = response.json()
         return f"Bearer {token.get('token') or token.get('access_token')}"
 
@@ -255,7 +267,8 @@ class Registry:
         )
 
 
-def _digest(content: bytes) -> str:
+def digest_of(content: bytes) -> str:
+    """What a registry calls these bytes: sha256:…"""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

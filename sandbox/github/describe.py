@@ -1,4 +1,4 @@
-"""Renews spec/github.json.gz: GitHub's OpenAPI description, less what is not served here.
+"""Renews spec/github.json.gz: GitHub's OpenAPI description, less what nobody here asks for.
 
 npm pack @octokit/openapi@23.0.2 && tar xzf octokit-openapi-23.0.2.tgz
 python -m sandbox.github.describe package/generated/api.github.com.json
@@ -20,15 +20,16 @@ _PROSE = ("description", "summary", "example", "examples", "externalDocs", "titl
 
 
 def described(raw: dict[str, Any]) -> dict[str, Any]:
-    """The operations served here, and the schemas and answers they reach."""
+    """The operations served here, those of `spec.ONLY_DESCRIBED`, and the schemas they reach."""
     known = {spec.nameless(path): path for path in raw["paths"]}
     paths: dict[str, Any] = {}
-    for endpoint in collect():
-        path = known.get(spec.nameless(endpoint.template), "")
-        operation = raw["paths"].get(path, {}).get(endpoint.method.lower())
+    served = [(endpoint.method, endpoint.template) for endpoint in collect()]
+    for method, template in (*served, *spec.ONLY_DESCRIBED):
+        path = known.get(spec.nameless(template), "")
+        operation = raw["paths"].get(path, {}).get(method.lower())
         if operation is not None:
             kept = {key: _plain(operation[key]) for key in _KEPT if key in operation}
-            paths.setdefault(path, {})[endpoint.method.lower()] = kept
+            paths.setdefault(path, {})[method.lower()] = kept
     components: dict[str, Any] = {"schemas": {}, "responses": {}}
     wanted = list(_references(paths))
     while wanted:

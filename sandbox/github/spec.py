@@ -20,6 +20,12 @@ UNDESCRIBED = frozenset(
         ("GET", "/repositories/{}"),
     }
 )
+# Described, and not served: the tests of what asks for them compare their own answers.
+ONLY_DESCRIBED = tuple(
+    (method, f"/{owner}/packages/{{package_type}}/{{package_name}}/versions{below}")
+    for owner in ("orgs/{org}", "users/{username}")
+    for method, below in (("GET", ""), ("DELETE", "/{package_version_id}"))
+)
 _UNDESCRIBED_UNDER = "/repositories/{}/environments/"
 
 
