@@ -26,6 +26,7 @@ from flow.commands import (
     destroy,
     doctor,
     execute,
+    images,
     init,
     logs,
     promote,
@@ -78,6 +79,7 @@ GROUPS: dict[str, typer.Typer] = {
     "backup": backup.app,
     "demo": demo.app,
     "hotfix": promote.hotfix_app,
+    "images": images.app,
     "state": state.app,
     "workflow": workflow.app,
 }

@@ -178,14 +178,16 @@ class Registry:
         return digest_of(found.content)
 
     def _get(self, path: str) -> httpx.Response:
-        return self.request("GET", path, None, {"Accept": ACCEPT if "/manifests/" in path else "*/*"})
+        return self.request(
+            "GET", path, None, {"Accept": ACCEPT if "/manifests/" in path else "*/*"}
+        )
 
     def request(
         self, method: str, path: str, content: bytes | None, headers: Mapping[str, str]
     ) -> httpx.Response:
-        """An answer below the repository, logged in as is asked for. Raises NoImageError, ImageError.
+        """An answer below the repository, logged in as is asked for: `path` as /manifests/latest.
 
-        path  as /manifests/latest
+        Raises NoImageError, ImageError.
         """
         for attempt in range(2):
             authorized = {"Authorization": self._authorization} if self._authorization else {}

@@ -31,6 +31,15 @@ _PROBES: dict[tuple[str, str], tuple[str, str]] = {
 STACKS = ("Actions", "Administration", "Environments")
 
 
+def headers(token: str) -> dict[str, str]:
+    """What a request to GitHub's API carries."""
+    return {
+        "Accept": "application/vnd.github+json",
+        "Authorization": f"Bearer {token}",
+        "X-GitHub-Api-Version": "2022-11-28",
+    }
+
+
 class Hub:
     """One repository, by one token."""
 
@@ -40,11 +49,7 @@ class Hub:
         self.api = api
         self._client = httpx.Client(
             base_url=(api or API).rstrip("/"),
-            headers={
-                "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {token}",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
+            headers=headers(token),
             timeout=_SECONDS,
             follow_redirects=True,
         )

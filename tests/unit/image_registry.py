@@ -1,13 +1,15 @@
-"""A container registry in this process, as far as images are read and given other tags."""
+"""A container registry in this process, as far as images are read, tagged and removed."""
 
 import base64
 import hashlib
 import json
+from typing import Any
 
 import httpx
 
 from registry.client import Credentials
 
+CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 OWN = Credentials("team", "pass word")
@@ -29,29 +31,50 @@ class FakeRegistry:
         self.may_push = False
         self.types: dict[tuple[str, str], str] = {}
         self.answers: list[httpx.Response | Exception] = []
+        self.built = ""
+        """When what is pushed now says that it was built, as 2031-05-31T09:00:00Z."""
+        self.deletes = True
+        """Whether deletion is switched on."""
+        self.page = 0
+        """How many tags it lists at once; 0: all."""
 
     def push(self, repository: str, tag: str, **labels: str) -> str:
-        config = json.dumps(
-            {"config": {"Labels": labels or None}, "rootfs": {"diff_ids": list(self.layers)}}
-        ).encode()
+        config = json.dumps({
+            "config": {"Labels": labels or None},
+            "rootfs": {"diff_ids": list(self.layers)},
+            **({"created": self.built} if self.built else {}),
+        }).encode()  # fmt: skip
         self.blobs[digest_of(config)] = config
-        manifest = json.dumps({
+        sent = [{"digest": f"sent-{name}", "size": size} for name, size in self.layers.items()]
+        manifest = {
             "mediaType": MANIFEST,
-            "config": {"digest": digest_of(config)},
-            "layers": [{"digest": "sent", "size": size} for size in self.layers.values()],
-        })  # fmt: skip
-        self.tags[repository, tag] = manifest.encode()
-        self.tags[repository, digest_of(manifest.encode())] = manifest.encode()
-        return digest_of(manifest.encode())
+            "config": {"mediaType": CONFIG, "digest": digest_of(config), "size": len(config)},
+            "layers": sent,
+        }
+        return self.put(repository, tag, manifest)
+
+    def put(self, repository: str, tag: str, manifest: dict[str, Any]) -> str:
+        """Any manifest, under its digest and a tag (none for an empty one)."""
+        content = json.dumps(manifest).encode()
+        for reference in (tag, digest_of(content)):
+            if reference:
+                self.tags[repository, reference] = content
+        return digest_of(content)
+
+    def digests(self, repository: str) -> set[str]:
+        """Of all manifests there are."""
+        return {each for name, each in self.tags if name == repository and ":" in each}
+
+    def tags_of(self, repository: str) -> set[str]:
+        """Every tag there is."""
+        return {each for name, each in self.tags if name == repository and ":" not in each}
 
     def push_index(self, repository: str, tag: str, *platforms: tuple[str, str, str]) -> str:
         parts = [
             {"digest": digest, "platform": {"os": system, "architecture": architecture}}
             for digest, system, architecture in platforms
         ]
-        index = json.dumps({"mediaType": INDEX, "manifests": parts}).encode()
-        self.tags[repository, tag] = index
-        return digest_of(index)
+        return self.put(repository, tag, {"mediaType": INDEX, "manifests": parts})
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -71,12 +94,16 @@ class FakeRegistry:
         if self.login == "basic" and given != _basic(OWN):
             return httpx.Response(401, headers={"www-authenticate": 'Basic realm="registry"'})
         _, _, rest = request.url.path.partition("/v2/")
+        if rest.endswith("/tags/list"):
+            return self._list(request, rest.removesuffix("/tags/list"))
         for kind, found in (("/manifests/", self._manifest), ("/blobs/", self._blob)):
             repository, is_kind, reference = rest.partition(kind)
             if is_kind and request.method == "PUT":
                 self.tags[repository, reference] = request.content
                 self.types[repository, reference] = request.headers["content-type"]
                 return httpx.Response(201)
+            if is_kind and request.method == "DELETE":
+                return self._delete(repository, reference)
             if is_kind:
                 return found(repository, reference)
         return httpx.Response(500)
@@ -96,6 +123,27 @@ class FakeRegistry:
         content = self.tags.get((repository, reference))
         headers = {"content-type": MANIFEST}
         return httpx.Response(200, content=content, headers=headers) if content else _missing()
+
+    def _list(self, request: httpx.Request, repository: str) -> httpx.Response:
+        tags = sorted(self.tags_of(repository))
+        if not tags:
+            return _missing()
+        tags = [each for each in tags if each > request.url.params.get("last", "")]
+        shown = tags[: self.page or None]
+        link = f'</v2/{repository}/tags/list?n=1000&last={shown[-1]}>; rel="next"'
+        headers = {"link": link} if shown != tags else {}
+        return httpx.Response(200, json={"name": repository, "tags": shown}, headers=headers)
+
+    def _delete(self, repository: str, digest: str) -> httpx.Response:
+        if not self.deletes:
+            return httpx.Response(405, json={"errors": [{"code": "UNSUPPORTED"}]})
+        content = self.tags.get((repository, digest))
+        if content is None:
+            return _missing()
+        of_it = [key for key, each in self.tags.items() if key[0] == repository and each == content]
+        for key in of_it:
+            del self.tags[key]
+        return httpx.Response(202)
 
     def _blob(self, _: str, reference: str) -> httpx.Response:
         return httpx.Response(200, content=self.blobs[reference])

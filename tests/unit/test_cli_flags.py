@@ -11,7 +11,7 @@ from flow import app
 # What changes nothing; any other command has --dry-run, or is excepted below.
 READS = frozenset(
     {"status", "cost", "doctor", "logs", "backup list", "backup ticket", "demo list"}
-    | {"demo script", "state list", "sandbox status"}
+    | {"demo script", "images list", "state list", "sandbox status"}
 )
 _SANDBOX = "changes only the sandbox, which is there to be changed"
 _JOB = "a workflow's job calls it: people have the command it is named after"
