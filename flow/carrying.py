@@ -7,7 +7,6 @@ another package, another compiler.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,8 +16,8 @@ from github.Repository import Repository
 from components import naming
 from flow.building import Image
 from flow.errors import FlowError
+from flow.registry_login import pusher
 from registry.client import (
-    Credentials,
     ImageError,
     NoImageError,
     Opened,
@@ -62,7 +61,7 @@ def carry(
                 found = {}
                 for image in images:
                     named = [Reference.parse(each) for each in image.references]
-                    registry = Registry(http, _source(named[0], version, source), _credentials())
+                    registry = Registry(http, _source(named[0], version, source), pusher())
                     try:
                         registry.digest()
                     except NoImageError:
@@ -95,10 +94,3 @@ def _tagged(registry: Registry, named: Sequence[Reference]) -> str:
             "run it again when that is over",
         )
     return digests.pop()
-
-
-def _credentials() -> Credentials | None:
-    """Who pushes: the same variables as a build's."""
-    username = os.environ.get("REGISTRY_PUSH_USERNAME", "")
-    password = os.environ.get("REGISTRY_PUSH_PASSWORD", "")
-    return Credentials(username, password) if username and password else None

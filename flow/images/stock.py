@@ -7,7 +7,6 @@ that there only what has one is found, what it consists of, and what is asked fo
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from flow.engine import at_once
 from flow.errors import FlowError
 from flow.images.packages import Package, Version
 from flow.images.records import name_of
+from flow.registry_login import logged_in
 from registry.client import Credentials, ImageError, NoImageError, Reference
 from registry.repository import Manifest, Repository
 
@@ -82,7 +82,7 @@ class AtRegistry:
 
     def __init__(self, name: Reference, client: httpx.Client) -> None:
         self._name = name_of(name)
-        self._repository = Repository(client, name, pusher())
+        self._repository = Repository(client, name, logged_in(name.registry))
 
     def images(self, digests: Collection[str], say: Say) -> list[Image]:
         """By tag, then by digest, and all that they consist of."""
@@ -129,7 +129,7 @@ class AtGithub:
     """A container package of GitHub's: listed and removed by its API, read at its registry."""
 
     def __init__(self, name: Reference, client: httpx.Client) -> None:
-        own = pusher()
+        own = logged_in(GHCR)
         token = own.password if own else github_part.token_at_hand()
         if not token:
             raise FlowError(
@@ -144,9 +144,14 @@ class AtGithub:
         owner, _, package = name.repository.partition("/")
         self._package = Package(client, token, owner, package)
 
-    def images(self, digests: Collection[str], say: Say) -> list[Image]:  # noqa: ARG002 (has all)
+    def images(self, digests: Collection[str], say: Say) -> list[Image]:
         """Every version; what is not among them is not there."""
         versions = {each.digest: each for each in self._package.versions()}
+        if digests and not versions:
+            raise FlowError(
+                f"GitHub shows no package {self._name} to this token, and releases need it",
+                "look at the token's scopes (read:packages), and at who may read the package",
+            )
         with _told():
             seen = list(versions)
             looked = dict(_looked(self._repository, seen, self._name, say, dated=False))
@@ -173,15 +178,6 @@ class AtGithub:
 def at(name: Reference, client: httpx.Client) -> Place:
     """Where an image's name is kept. Raises FlowError."""
     return AtGithub(name, client) if name.registry == GHCR else AtRegistry(name, client)
-
-
-def pusher() -> Credentials | None:
-    """Who pushes, and may remove: the same variables as a build's. Raises FlowError for half."""
-    username = os.environ.get("REGISTRY_PUSH_USERNAME", "")
-    password = os.environ.get("REGISTRY_PUSH_PASSWORD", "")
-    if bool(username) != bool(password):
-        raise FlowError("REGISTRY_PUSH_USERNAME and REGISTRY_PUSH_PASSWORD go together", "set both")
-    return Credentials(username, password) if username else None
 
 
 def _looked(

@@ -15,7 +15,7 @@ NAME = "example/app/web"
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> FakeRegistry:
-    monkeypatch.setattr(client.time, "sleep", lambda _: None)
+    monkeypatch.setattr("registry.client.time.sleep", lambda _: None)
     return FakeRegistry()
 
 
@@ -92,7 +92,9 @@ def test_who_may_not_delete_is_told_which_credential_counts(
     registry: FakeRegistry, repository: Repository
 ) -> None:
     registry.answers = [httpx.Response(403)]
-    with pytest.raises(ImageError, match="lets user team delete nothing .* REGISTRY_PUSH_USERNAME"):
+    with pytest.raises(
+        ImageError, match=r"lets user team delete nothing .* REGISTRY_PUSH_USERNAME"
+    ):
         repository.check_deletion()
 
 
