@@ -1,1 +1,1 @@
-"""Container registries: what a tag is, and the same bytes under another."""
+"""Container registries: what a tag is, the same bytes under another, and their removal."""

@@ -1,5 +1,7 @@
 """Images at ghcr.io: listed and removed by GitHub's Packages API, read at the registry."""
 
+import json
+
 import pytest
 
 from tests.unit.github_hub import served as served
@@ -60,9 +62,10 @@ def test_parts_of_an_index_that_stays_stay_though_no_tag_names_them(
 def test_what_was_given_a_tag_lately_is_young_whenever_it_was_built(
     world: World, packages: FakePackages
 ) -> None:
-    packages.changed[world.build("1.0.0")] = days_ago(2)
-    assert world.prune() == 0
-    assert "1.0.0" in world.there()
+    packages.changed[world.build("1.0.0")] = days_ago(3)
+    assert world.prune("--json") == 0
+    found = {", ".join(each["tags"]): each["why"] for each in json.loads(world.out)["images"]}
+    assert found["1.0.0"] == ["only 3 d old"]
 
 
 def test_every_page_of_versions_is_read(world: World, packages: FakePackages) -> None:

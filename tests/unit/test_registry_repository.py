@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from registry import client
 from registry.client import ImageError, NoImageError, Reference
 from registry.repository import DeletionDisabledError, Repository
 from tests.unit.image_registry import MANIFEST, OWN, FakeRegistry
