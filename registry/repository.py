@@ -56,6 +56,8 @@ class Repository:
     ) -> None:
         self._registry = Registry(client, name, credentials)
         self._name = name
+        self.name = f"{name.registry}/{name.repository}"
+        """With its registry, however it was written."""
         self._whose = f"user {credentials.username}" if credentials else "nobody in particular"
 
     def tags(self) -> list[str]:

@@ -181,18 +181,18 @@ class Pruner:
         known = {each.digest for each in images}
         if new := _digests(needs, name).keys() - known:
             # What it consists of may be among the old.
-            more = self._places[name].images(new, lambda _: None)
+            more = self._places[name].named(new)
             images = [*images, *(each for each in more if each.digest not in known)]
         found = judging.judge(images, [*needs, *stuck], self.wish.limits, clock.now())
         return {each.image.digest: each for each in found}
 
     def _needs(self) -> tuple[records.Records, list[Need]]:
         found = records.read(self.project, self.wish.without)
-        branches.check_places(self._hub, {**os.environ, **self.project.environment})
-        return found, [*found.needs, *branches.needs(self._hub)]
+        branches.check_places(self._at_github, {**os.environ, **self.project.environment})
+        return found, [*found.needs, *branches.needs(self._at_github)]
 
     @cached_property
-    def _hub(self) -> Repository:
+    def _at_github(self) -> Repository:
         settings = self.project.settings("dev")
         return team.repository(self.wish.repository or str(settings.get("githubRepository") or ""))
 

@@ -19,7 +19,6 @@ from flow import github_part
 from flow.engine import at_once
 from flow.errors import FlowError
 from flow.images.packages import Package, Version
-from flow.images.records import name_of
 from flow.registry_login import logged_in
 from registry.client import Credentials, ImageError, NoImageError, Reference
 from registry.repository import Manifest, Repository
@@ -67,6 +66,9 @@ class Place(Protocol):
     def images(self, digests: Collection[str], say: Say) -> list[Image]:
         """All there is; also what only its digest names, where it is there."""
 
+    def named(self, digests: Collection[str]) -> list[Image]:
+        """What is there of these, and all that they consist of; tags and dates are left out."""
+
     def check(self) -> None:
         """Refuse beforehand what can be known to fail."""
 
@@ -81,7 +83,6 @@ class AtRegistry:
     """A repository of a registry that speaks the Distribution API, and removes by it."""
 
     def __init__(self, name: Reference, client: httpx.Client) -> None:
-        self._name = name_of(name)
         self._repository = Repository(client, name, logged_in(name.registry))
 
     def images(self, digests: Collection[str], say: Say) -> list[Image]:
@@ -89,19 +90,20 @@ class AtRegistry:
         tags: dict[str, list[str]] = {}
         found: dict[str, Manifest] = {}
         with _told():
-            for tag, manifest in self._look(self._repository.tags(), say):
+            for tag, manifest in _looked(self._repository, self._repository.tags(), say):
                 tags.setdefault(manifest.digest, []).append(tag)
                 found[manifest.digest] = manifest
             wanted = {*digests, *_children(found.values())} - found.keys()
-            while wanted:
-                more = {each.digest: each for _, each in self._look(sorted(wanted), say)}
-                found |= more
-                wanted = _children(more.values()) - found.keys()
+            found |= _whole(self._repository, wanted, say)
         made = {digest: _made(digest, found) for digest in found}
         return [
-            _image(self._name, each, tuple(tags.get(digest, ())), made[digest])
+            _image(self._repository.name, each, tuple(tags.get(digest, ())), made[digest])
             for digest, each in found.items()
         ]
+
+    def named(self, digests: Collection[str]) -> list[Image]:
+        """By digest."""
+        return _named(self._repository, digests)
 
     def check(self) -> None:
         """Whether anything can be deleted there at all, asked with a digest of nothing."""
@@ -117,12 +119,7 @@ class AtRegistry:
         """Those that answer still."""
         with _told():
             asked = [each.digest for each in removed]
-            return {each.digest for _, each in self._look(asked, lambda _: None, dated=False)}
-
-    def _look(
-        self, references: Sequence[str], say: Say, *, dated: bool = True
-    ) -> Iterator[tuple[str, Manifest]]:
-        return _looked(self._repository, references, self._name, say, dated=dated)
+            return {digest for digest, _ in _looked(self._repository, asked, _quietly, dated=False)}
 
 
 class AtGithub:
@@ -137,7 +134,6 @@ class AtGithub:
                 "export REGISTRY_PUSH_USERNAME and REGISTRY_PUSH_PASSWORD: a classic token with "
                 "read:packages and delete:packages",
             )
-        self._name = name_of(name)
         # The registry takes the same token, whoever is said to have it.
         credentials = own or Credentials(name.repository.partition("/")[0], token)
         self._repository = Repository(client, name, credentials)
@@ -149,17 +145,21 @@ class AtGithub:
         versions = {each.digest: each for each in self._package.versions()}
         if digests and not versions:
             raise FlowError(
-                f"GitHub shows no package {self._name} to this token, and releases need it",
+                f"GitHub shows no package {self._repository.name} to this token; releases need it",
                 "look at the token's scopes (read:packages), and at who may read the package",
             )
         with _told():
             seen = list(versions)
-            looked = dict(_looked(self._repository, seen, self._name, say, dated=False))
+            looked = dict(_looked(self._repository, seen, say, dated=False))
         # What GitHub lists and the registry does not have, nobody can pull; it has no parts.
         return [
-            _at_github(self._name, version, looked.get(digest, Manifest(digest)))
+            _at_github(self._repository.name, version, looked.get(digest, Manifest(digest)))
             for digest, version in versions.items()
         ]
+
+    def named(self, digests: Collection[str]) -> list[Image]:
+        """By digest, at the registry."""
+        return _named(self._repository, digests)
 
     def check(self) -> None:
         """Nothing: GitHub says by no request that changes nothing what a token may delete."""
@@ -181,7 +181,7 @@ def at(name: Reference, client: httpx.Client) -> Place:
 
 
 def _looked(
-    repository: Repository, references: Sequence[str], name: str, say: Say, *, dated: bool
+    repository: Repository, references: Sequence[str], say: Say, *, dated: bool = True
 ) -> Iterator[tuple[str, Manifest]]:
     """Those of `references` that are there, each with its manifest."""
     done: list[str] = []
@@ -192,12 +192,35 @@ def _looked(
         except NoImageError:
             found = None  # removed meanwhile; or a part that was never pushed
         done.append(reference)
-        say(f"{name}: {len(done)} of {len(references)}")
+        say(f"{repository.name}: {len(done)} of {len(references)}")
         return found
 
     for reference, found in zip(references, at_once(look, references, REQUESTS), strict=True):
         if found is not None:
             yield reference, found
+
+
+def _whole(
+    repository: Repository, digests: Collection[str], say: Say, *, dated: bool = True
+) -> dict[str, Manifest]:
+    """Those that are there and all that they consist of, by digest."""
+    found: dict[str, Manifest] = {}
+    wanted = set(digests)
+    while wanted:
+        more = dict(_looked(repository, sorted(wanted), say, dated=dated))
+        found |= more
+        wanted = _children(more.values()) - found.keys()
+    return found
+
+
+def _named(repository: Repository, digests: Collection[str]) -> list[Image]:
+    with _told():
+        found = _whole(repository, digests, _quietly, dated=False)
+    return [_image(repository.name, each, (), None) for each in found.values()]
+
+
+def _quietly(_: str) -> None:
+    """For what is too short to be told."""
 
 
 def _children(found: Iterable[Manifest]) -> set[str]:

@@ -101,7 +101,7 @@ def test_a_package_that_releases_need_and_the_token_does_not_see_is_an_error(
 ) -> None:
     packages.kind = "elsewhere"
     assert world.prune() == 1
-    assert "GitHub shows no package ghcr.io/example/app/web to this token" in world.said
+    assert "GitHub shows no package ghcr.io/example/app/web to this token; releases" in world.said
 
 
 def test_what_github_calls_missing_and_lists_all_the_same_was_not_removed(
