@@ -1,12 +1,17 @@
 """`make rehearsal`, whole: a team's flow by pushes, pull requests and releases alone."""
 
+import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -16,6 +21,7 @@ from flow.looking import look
 from flow.rehearsal import Rehearsal
 from flow.sandbox_project import SandboxProject
 from flow.stages import Stages
+from registry.client import Credentials, NoImageError, Reference, Registry
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1500)]
 
@@ -123,3 +129,51 @@ def test_a_browser_reaches_each_stage_by_its_name_once_it_knows_the_authority(
         drawn = browser.dom(told.urls[stage])
         # What the page's own script asked the API for is in it, too.
         assert f'page {version} · api <span id="api">{version}</span>' in drawn, drawn
+
+
+def _images(told: Rehearsal, project: SandboxProject, *arguments: str) -> dict[str, Any]:
+    """What `flow images` prints with --json, three days later."""
+    assert told.urls
+    done = subprocess.run(
+        [sys.executable, "-m", "flow.app", "images", *arguments, "--json"],
+        cwd=project.folder,
+        env={**project.surroundings(), "PYTHONPATH": str(ROOT), "FLOW_CLOCK_AHEAD": "259200"},
+        stdin=subprocess.DEVNULL, check=False, timeout=240, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def _is_there(client: httpx.Client, image: str, project: SandboxProject) -> bool:
+    try:
+        credentials = Credentials(**project.credentials["registry"]["pull"])
+        Registry(client, Reference.parse(image), credentials).look()
+    except NoImageError:
+        return False
+    return True
+
+
+def test_images_that_nothing_needs_are_pruned_and_all_that_a_stage_can_go_back_to_stay(
+    told: Rehearsal, shared_project: SandboxProject
+) -> None:
+    recorded = {
+        image
+        for stage in ("dev", "staging", "prod")
+        for image in re.findall(
+            rf"{re.escape(shared_project.images)}/[a-z-]+@sha256:[0-9a-f]{{64}}",
+            json.dumps(shared_project.stacks.state(stage)),
+        )
+    }
+    assert len(recorded) > 6
+    pruned = _images(told, shared_project, "prune", "--older-than", "1", "--keep", "0", "--yes")
+    removed = [
+        f"{each['repository']}@{each['digest']}"
+        for each in pruned["images"]
+        if each["action"] == "removed"
+    ]
+    trust = ssl.create_default_context(cafile=str(shared_project.credentials["trust"]))
+    with httpx.Client(verify=trust, timeout=20, trust_env=False) as client:
+        assert removed, "the demos' images, at least"
+        assert not [each for each in removed if _is_there(client, each, shared_project)]
+        assert not [each for each in recorded if not _is_there(client, each, shared_project)]
+    assert _images(told, shared_project, "list")["missing"] == []
