@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 from remote.server.agent.commands import LINE_LIMIT, Commands, Ended
@@ -55,6 +56,7 @@ class FakeCommands(Commands):
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
         line_limit: int = LINE_LIMIT,
+        cancelled: Event | None = None,
     ) -> Ended:
         line = " ".join(arguments)
         self.ran.append(line)

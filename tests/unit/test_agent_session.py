@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ class Systemd(Commands):
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
         line_limit: int = 0,
+        cancelled: Event | None = None,
     ) -> Ended:
         if arguments[0] == "systemctl":
             return Ended(0, (f"ActiveState={self.state}", f"Description={self.description}"))

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ class Docker(Commands):
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
         line_limit: int = 0,
+        cancelled: Event | None = None,
     ) -> Ended:
         line = " ".join(arguments)
         self.ran.append(line)

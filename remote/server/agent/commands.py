@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ LINE_LIMIT = 2048
 DATA_LIMIT = 1 << 20
 """A container as JSON is one line, which holds all its labels."""
 KEPT_LINES = 2000
+_LOOK_SECONDS = 0.2
+"""How often a command that may be cancelled is looked at."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: `status` is None when its deadline passed."""
+    """How a command ended: `status` is None when its deadline passed or it was cancelled."""
 
     status: int | None
     lines: tuple[str, ...]
@@ -50,12 +53,16 @@ class Commands:
         stdin: str | None = None,
         on_line: Callable[[str], None] | None = None,
         line_limit: int = LINE_LIMIT,
+        cancelled: threading.Event | None = None,
     ) -> Ended:
         """Run to the end or to the deadline; stdout and stderr come as one list of lines.
 
         line_limit  bytes of a line that are kept; what a program reads needs DATA_LIMIT
+        cancelled   ends it as its deadline would, once another thread sets it
         """
-        return self._run(arguments, seconds, environment, stdin, on_line, None, line_limit)
+        return self._run(
+            arguments, seconds, environment, stdin, on_line, None, line_limit, cancelled
+        )
 
     def save(
         self,
@@ -77,6 +84,7 @@ class Commands:
         on_line: Callable[[str], None] | None,
         into: Path | None,
         line_limit: int,
+        cancelled: threading.Event | None = None,
     ) -> Ended:
         with _opened(into) as file:
             process = subprocess.Popen(
@@ -97,19 +105,20 @@ class Commands:
                     on_line(line)
 
         reader = threading.Thread(target=read, daemon=True)
-        reader.start()
-        if stdin is not None:
-            with contextlib.suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as pipe:
-                pipe.write(stdin.encode())
         try:
-            status: int | None = process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            status = None
-            self._kill(process)
-        # A grandchild may hold the pipe open; what it still says does not matter.
-        reader.join(timeout=5)
-        if not reader.is_alive():
-            told.close()
+            reader.start()
+            if stdin is not None:
+                with contextlib.suppress(BrokenPipeError), cast(IO[bytes], process.stdin) as pipe:
+                    pipe.write(stdin.encode())
+            status = _awaited(process, seconds, cancelled)
+        finally:
+            # Also of an interrupt: it is in a session of its own, and would go on.
+            if process.returncode is None:
+                self._kill(process)
+            # A grandchild may hold the pipe open; what it still says does not matter.
+            reader.join(timeout=5)
+            if not reader.is_alive():
+                told.close()
         return Ended(status, tuple(kept))
 
     @contextlib.contextmanager
@@ -149,6 +158,21 @@ class Commands:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=seconds)
                 return
+
+
+def _awaited(
+    process: subprocess.Popen[bytes], seconds: float, cancelled: threading.Event | None
+) -> int | None:
+    """The exit status; None when the time has run out or it was cancelled."""
+    until = time.monotonic() + seconds
+    while cancelled is None or not cancelled.is_set():
+        left = until - time.monotonic()
+        try:
+            return process.wait(left if cancelled is None else min(left, _LOOK_SECONDS))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                break
+    return None
 
 
 @contextlib.contextmanager

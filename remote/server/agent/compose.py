@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from .commands import DATA_LIMIT, LINE_LIMIT, Commands, Ended
@@ -39,13 +40,20 @@ class Compose:
         text = json.dumps({"auths": {name: {"auth": base64.b64encode(pair).decode()}}})
         write_private(folder / "config.json", text)
 
-    def docker(self, *arguments: str, seconds: float = 60, line_limit: int = LINE_LIMIT) -> Ended:
+    def docker(
+        self,
+        *arguments: str,
+        seconds: float = 60,
+        line_limit: int = LINE_LIMIT,
+        cancelled: Event | None = None,
+    ) -> Ended:
         """A plain docker command."""
         return self._commands.run(
             ["docker", *arguments],
             seconds=seconds,
             environment=self._environment(),
             line_limit=line_limit,
+            cancelled=cancelled,
         )
 
     def compose(

@@ -18,6 +18,7 @@ from .jobs import JobsRun
 from .machine import Machine
 from .networks import check_ipv6
 from .policy import refusals
+from .pulling import Pulls
 from .releases import Release, Store
 from .safekeeping import keep_dumps
 from .scrub import Unscrubbed
@@ -28,8 +29,6 @@ MINIMUM_FREE = 1024**3
 """Bytes that must stay free whatever is pulled."""
 UNPACKED = 4
 """An image's layers take this many times what is sent of them, while they are unpacked."""
-PULL_SECONDS = 900
-PULL_TRIES = 3
 
 Say = Callable[[str], None]
 
@@ -50,6 +49,7 @@ class Deployer:
         self._machine = machine
         self._say = say
         self._sleep = sleep
+        self._clock = clock
         self.store = Store(machine.state)
         self.compose = Compose(commands, machine, say)
         self.caddy = Caddy(commands, machine.caddy)
@@ -181,27 +181,8 @@ class Deployer:
             )
         check_ipv6(release, self.compose, self._say)
         self.caddy.check(release)
-        for reference in sorted(set(release.manifest["images"].values())):
-            self._pull(reference)
-
-    def _pull(self, reference: str) -> None:
-        if self.compose.docker("image", "inspect", "--format", "{{.Id}}", reference).ok:
-            return
-        self._say(f"pulling {reference.split('@')[0]}")
-        for attempt in range(PULL_TRIES):
-            ended = self.compose.docker("pull", "--quiet", reference, seconds=PULL_SECONDS)
-            if ended.ok:
-                return
-            said = ended.last().lower()
-            if any(word in said for word in ("denied", "unauthorized", "not found", "unknown")):
-                break
-            if attempt < PULL_TRIES - 1:
-                self._sleep(5 * (attempt + 1))
-        raise DeployError(
-            f"the image {reference} could not be pulled: {ended.last()[:400]}; "
-            "what ran before was not touched",
-            "check registryUsername and registryPassword in the settings, and that it exists",
-        )
+        pulls = Pulls(self.compose, self._say, self._sleep, self._clock)
+        pulls.pull(release.manifest["images"].values())
 
     def _run_jobs(
         self, release: Release, before: Release | None, *, anew: bool, behind: bool
