@@ -20,7 +20,8 @@ from .networks import check_ipv6
 from .policy import refusals
 from .pulling import Pulls
 from .releases import Release, Store
-from .safekeeping import keep_dumps
+from .runs import AGENT
+from .safekeeping import first_dump, keep_dumps, unprotect_all
 from .scrub import Unscrubbed
 from .slots import SLOTS, compose_in, other
 from .switching import Connections, Switch, connections
@@ -76,8 +77,11 @@ class Deployer:
             self._run_jobs(release, before, anew=anew, behind=request.get("behind") is True)
             tls = self._switch.to(release, before)
         except DeployError as error:
-            raise DeployError(f"{error}{self._go_back(before, release)}", error.remedy) from None
+            after = self._go_back(before, release)
+            raise DeployError(f"{error}{after}", f"{error.remedy}{self._way_back()}") from None
         self.store.switch(release)
+        if self._jobs.has_run(release):
+            self._trust_data()
         self.compose.remove_others(release)
         self._tidy()
         self._say(f"version {bundle['version']} is live at {bundle['url']}")
@@ -203,11 +207,35 @@ class Deployer:
                 f"{f'version {later}' if later else 'a newer version'} left it"
             )
             return
-        if not anew:
-            keep_dumps(self.compose, before, release, self._machine.state, self._say)
-        self._jobs.begin(release, None if anew else before)
+        first_dump = "" if anew else self._dump(before, release)
+        self._jobs.begin(release, None if anew else before, first_dump)
         self._switch.run_jobs(release)
         self._jobs.end(release)
+
+    def _dump(self, before: Release | None, release: Release) -> str:
+        """Dump what the jobs may change; name of the dump from before any of a version's tries."""
+        if self._jobs.first_dump and before is not None and self._jobs.has_run(before):
+            self._trust_data()  # which a crash kept that release from saying
+        first = first_dump(self._machine, self._jobs)
+        made = keep_dumps(
+            self.compose, before, release, self._machine.state, self._say, protected=first is None
+        )
+        return first.name if first is not None else made
+
+    def _trust_data(self) -> None:
+        """What jobs have made of the data serves: no dump of it from before has to stay."""
+        unprotect_all(self._machine.state)
+        self._jobs.serve()
+
+    def _way_back(self) -> str:
+        """What to add to a remedy where jobs may have changed data of which there is a dump."""
+        dump = first_dump(self._machine, self._jobs)
+        if dump is None:
+            return ""
+        return (
+            f"; the data as it was before these jobs is kept in {dump}: as root on the server, "
+            f"`{AGENT} --restore {dump.name}` puts it back"
+        )
 
     def _go_back(self, before: Release | None, failed: Release) -> str:
         """Have what ran before serve; what to add to the error about it."""

@@ -97,15 +97,20 @@ def check_parts(parts: Sequence[Any], services: Mapping[str, object], label: str
             or not _SHA256.fullmatch(str(part.get("sha256")))
         ):
             raise wrong
-        if str(part.get("service")) not in services:
-            known = ", ".join(sorted(services)) or "none"
-            raise DeployError(
-                f"no running service {str(part.get('service'))[:60]!r} says how its data comes "
-                f"back (those that do: {known}); nothing was changed",
-                f"give it the label {label} (docs/compose.md) and deploy that first",
-            )
+        check_service(str(part.get("service")), services, label)
     if len({part["service"] for part in parts}) < len(parts):
         raise wrong
+
+
+def check_service(service: str, services: Mapping[str, object], label: str) -> None:
+    """Raises DeployError where it is none of `services`, which say how their data comes back."""
+    if service not in services:
+        known = ", ".join(sorted(services)) or "none"
+        raise DeployError(
+            f"no running service {service[:60]!r} says how its data comes "
+            f"back (those that do: {known}); nothing was changed",
+            f"give it the label {label} (docs/compose.md) and deploy that first",
+        )
 
 
 def receive(into: Path, parts: Sequence[Mapping[str, Any]], send: Send, stdin: int) -> None:

@@ -36,7 +36,12 @@ class JobsRun:
         ended = any(each["of"] == _of(release) and each["ended"] for each in entries)
         return entries[-1]["version"] if ended and entries[-1]["of"] != _of(release) else ""
 
-    def begin(self, release: Release, before: Release | None) -> None:
+    @property
+    def first_dump(self) -> str:
+        """Name of the dump from before any jobs of releases that never served; "" for none."""
+        return str(self._read().get("dump") or "")
+
+    def begin(self, release: Release, before: Release | None, first_dump: str = "") -> None:
         """The release's jobs are about to run. Until `end` they count as begun only.
 
         before  what runs on this data, so that its jobs have ended, or it has none
@@ -48,15 +53,20 @@ class JobsRun:
         ended = any(each["of"] == _of(release) and each["ended"] for each in entries)
         entries = [each for each in entries if each["of"] != _of(release)]
         data = sorted({*known["data"], *(release.manifest.get("data") or [])})
-        self._write(data, [*entries, _entry(release, ended=ended)])
+        self._write(data, [*entries, _entry(release, ended=ended)], first_dump)
 
     def end(self, release: Release) -> None:
         """They have run to their end."""
         known = self._read()
         entries = [each for each in known["ran"] if each["of"] != _of(release)]
-        self._write(
-            known["data"], [*entries, {**_entry(release, ended=True), "release": release.id}]
-        )
+        entries.append({**_entry(release, ended=True), "release": release.id})
+        self._write(known["data"], entries, self.first_dump)
+
+    def serve(self) -> None:
+        """The release whose jobs were the last serves: the data is what it is meant to be."""
+        known = self._read()
+        if known.get("dump"):
+            self._write(known["data"], known["ran"], "")
 
     def forget(self) -> None:
         """No version's jobs have run on this data, which is new or was put back."""
@@ -68,15 +78,17 @@ class JobsRun:
             self.forget()
 
     def _read(self) -> dict[str, Any]:
-        """{"data": folders jobs have run on, "ran": [{"of", "version", "release", "ended"}]}."""
+        """{"data": folders jobs have run on, "ran": [{"of", "version", "release", "ended"}],
+        "dump": `first_dump`}."""
         if not self._path.exists():
             return {"data": [], "ran": []}
         known: dict[str, Any] = json.loads(self._path.read_text())
         return known
 
-    def _write(self, data: list[str], entries: list[dict[str, Any]]) -> None:
+    def _write(self, data: list[str], entries: list[dict[str, Any]], dump: str) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_private(self._path, json.dumps({"data": data, "ran": entries[-_KEPT:]}))
+        told = {"data": data, "ran": entries[-_KEPT:], "dump": dump}
+        write_private(self._path, json.dumps(told))
 
 
 def _entry(release: Release, *, ended: bool) -> dict[str, Any]:

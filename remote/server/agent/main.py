@@ -24,6 +24,7 @@ from .health import Probe
 from .lines import Blot
 from .logs import follow
 from .machine import Machine
+from .putting_back import put_back
 from .releases import Release, Store, check_request
 from .restore import Restorer
 from .rows import count
@@ -36,7 +37,8 @@ _WORD = re.compile(r"^[a-z0-9][a-z0-9_.-]{0,62}$")
 
 
 def main(arguments: list[str]) -> int:
-    """Entry: `--run NAME` and `--boot` for systemd, otherwise SSH_ORIGINAL_COMMAND."""
+    """Entry: `--run NAME` and `--boot` for systemd, `--restore DUMP` for root, otherwise
+    SSH_ORIGINAL_COMMAND."""
     os.umask(0o077)
     machine = Machine()
     if arguments[:1] == ["--run"] and len(arguments) == 2 and "/" not in arguments[1]:
@@ -46,8 +48,10 @@ def main(arguments: list[str]) -> int:
         with locked(machine):
             Deployer(machine, Commands(), Probe(), _print).boot()
         return 0
+    if arguments[:1] == ["--restore"] and len(arguments) == 2:
+        return _put_back(machine, arguments[1])
     if arguments:
-        print("usage: the verb comes in SSH_ORIGINAL_COMMAND", file=sys.stderr)
+        print("usage: --restore DUMP; or the verb in SSH_ORIGINAL_COMMAND", file=sys.stderr)
         return 2
     return serve(os.environ.get("SSH_ORIGINAL_COMMAND", ""), machine)
 
@@ -110,10 +114,27 @@ def _deploy(machine: Machine) -> Callable[[Mapping[str, Any], RunLog], dict[str,
             asked = request["restore"]
             restorer = Restorer(machine, Commands(), Probe(), log)
             scrubbed = bool(asked.get("scrubbed"))
-            return restorer.restore(Path(asked["folder"]), asked["services"], scrubbed=scrubbed)
+            return restorer.restore(
+                Path(asked["folder"]), asked["services"],
+                scrubbed=scrubbed, dumped=bool(asked.get("dump")),
+            )  # fmt: skip
         return Deployer(machine, Commands(), Probe(), log).deploy(request)
 
     return deploy
+
+
+def _put_back(machine: Machine, name: str) -> int:
+    """The entry of a person: sentences instead of JSON."""
+    try:
+        result = put_back(machine, name, _print)
+        cause, remedy = str(result.get("cause") or ""), str(result.get("remedy") or "")
+    except DeployError as error:
+        cause, remedy = str(error), error.remedy
+    if cause:
+        print(f"error: {cause}\nnext: {remedy}", file=sys.stderr)
+        return 1
+    print(f"the data is that of {name} again; it stood still for {result['stopped_seconds']} s")
+    return 0
 
 
 def _verb_deploy(machine: Machine, _: list[str]) -> dict[str, object]:

@@ -228,6 +228,8 @@ class Store:
         new.unlink(missing_ok=True)
         new.symlink_to(release.folder.relative_to(self._state))
         new.rename(self._state / name)
+        # A boot after a power cut must find what was said to serve.
+        sync(self._state)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -240,3 +242,13 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or a folder's names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

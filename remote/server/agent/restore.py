@@ -22,6 +22,7 @@ from .jobs import JobsRun
 from .lines import Blot
 from .machine import Machine
 from .releases import Release, Store
+from .safekeeping import keep_dumps
 from .scrub import LABEL as SCRUB
 from .scrub import Unscrubbed, check, scrub
 
@@ -53,13 +54,19 @@ class Restorer:
         self._unscrubbed = Unscrubbed(machine, self._compose, say)
 
     def restore(
-        self, incoming: Path, services: Sequence[str], *, scrubbed: bool = False
+        self,
+        incoming: Path,
+        services: Sequence[str],
+        *,
+        scrubbed: bool = False,
+        dumped: bool = False,
     ) -> dict[str, object]:
         """Restore the files 0, 1, … of `incoming` into these services; the result's fields.
 
         The folder is gone afterwards. Raises DeployError.
 
         scrubbed  as each service's label says, before anything that uses the data starts
+        dumped    dump what is there first, beside the dumps from before migrations
         """
         release = Store(self._machine.state).current()
         if release is None:
@@ -71,6 +78,11 @@ class Restorer:
             if self._unscrubbed.empty_left(release):
                 self._begin_anew(release)
             with taken_over(incoming) as folder:
+                if dumped:
+                    keep_dumps(
+                        self._compose, release, release, self._machine.state, self._say,
+                        protected=False,
+                    )  # fmt: skip
                 return restore(release, folder, services, blot)
         except DeployError as error:
             raise DeployError(blot(str(error)), error.remedy) from None

@@ -10,7 +10,6 @@ A service says how it is scrubbed in its label `deployment-flow.scrub`: a shell 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Collection, Mapping
@@ -21,7 +20,7 @@ from .errors import DeployError
 from .jobs import JobsRun
 from .lines import Blot
 from .machine import Machine
-from .releases import Release, write_private
+from .releases import Release, sync, write_private
 
 LABEL = "deployment-flow.scrub"
 SECONDS = 1800
@@ -51,12 +50,11 @@ class Unscrubbed:
         JobsRun(self._machine.data).forget()
         self._machine.data.mkdir(parents=True, exist_ok=True)
         write_private(self._mark, json.dumps({"data": release.manifest.get("data") or []}))
-        _sync(self._mark.parent)
 
     def end(self) -> None:
         """It is scrubbed."""
         self._mark.unlink()
-        _sync(self._mark.parent)
+        sync(self._mark.parent)
 
     def empty_left(self, release: Release | None) -> bool:
         """Empty what a restore that was killed has left; whether there was any."""
@@ -141,12 +139,3 @@ def _not_emptied(why: str) -> DeployError:
         f"data that was not scrubbed could not be emptied: {why}; nothing that uses it runs",
         "deploy again, which tries it again; or end the demo: flow demo end --no-dump",
     )
-
-
-def _sync(folder: Path) -> None:
-    """Have the folder's names on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
