@@ -87,3 +87,18 @@ def test_a_service_that_crashes_once_it_is_up_is_named_with_its_exit_code(bench:
     bench.probe.sick.add(20001)
     with pytest.raises(DeployError, match=r"gave status 503; service web is restarting, exit code"):
         bench.deploy(request())
+
+
+def test_a_fault_of_the_agent_itself_leaves_the_old_version_with_the_traffic(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.deploy(request(1))
+
+    def fault(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(bench.probe, "public", fault)
+    with pytest.raises(RuntimeError):
+        bench.deploy(request(2))
+    assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
+    assert bench.said[-1] == "the agent itself failed; version 1.0.0 serves again"

@@ -79,6 +79,10 @@ class Deployer:
         except DeployError as error:
             after = self._go_back(before, release)
             raise DeployError(f"{error}{after}", f"{error.remedy}{self._way_back()}") from None
+        except Exception:
+            # A fault of the agent's own is no reason to leave the traffic where it got to.
+            self._say(f"the agent itself failed{self._go_back(before, release)}")
+            raise
         self.store.switch(release)
         if self._jobs.has_run(release):
             self._trust_data()
