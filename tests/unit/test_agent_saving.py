@@ -80,6 +80,15 @@ def test_only_running_services_that_say_how_are_saved(tmp_path: Path) -> None:
     assert dump.dumps(compose, Release(tmp_path)) == {"db": ("app-db-1", "printf dumped")}
 
 
+def test_layers_of_an_image_with_many_are_all_known(tmp_path: Path) -> None:
+    layers = [f"sha256:{number:064}" for number in range(100)]
+    docker = tmp_path / "bin/docker"
+    docker.write_text(
+        f"#!/bin/sh\ncase $2 in ls) echo 1 ;; *) echo '{json.dumps(layers)}' ;; esac\n"
+    )
+    assert Compose(Commands(), Machine(tmp_path), print).layers() == set(layers)
+
+
 def test_a_followed_log_arrives_without_secrets_and_ends_with_its_listener() -> None:
     messages: list[Mapping[str, object]] = []
     script = "import time; print('token hush-hush', flush=True); time.sleep(60)"

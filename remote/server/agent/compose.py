@@ -171,7 +171,10 @@ class Compose:
         images = sorted(set(self.docker("image", "ls", "--quiet", "--no-trunc").lines))
         if not images:
             return set()
-        listed = self.docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", *images)
+        listed = self.docker(
+            "image", "inspect", "--format", "{{json .RootFS.Layers}}", *images,
+            line_limit=DATA_LIMIT,
+        )  # fmt: skip
         return {
             layer for line in listed.lines if line.startswith("[") for layer in json.loads(line)
         }
