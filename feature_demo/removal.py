@@ -199,7 +199,7 @@ class Removal:
             return
         for name in (
             *("acme-root.pem", "Caddyfile.before", "Caddyfile.candidate"),
-            "deployment-flow.green",
+            *("deployment-flow.green", "deployment-flow.loading"),
         ):
             (Path("/etc/caddy") / name).unlink(missing_ok=True)
         path = "/etc/caddy/Caddyfile"

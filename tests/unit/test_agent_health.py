@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,52 @@ def test_no_answer_is_a_problem_in_words() -> None:
     assert not answer.ok
     assert "refused" in str(answer)
     assert str(Answer(503)) == "status 503"
+
+
+def test_an_answer_that_never_ends_is_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def stream(request: Service) -> None:
+        request.send_response(200)
+        request.end_headers()
+        # A byte now and then: no time-out of the asker's ever passes.
+        while not ended.wait(0.05):
+            try:
+                request.wfile.write(b".")
+            except OSError:
+                return
+
+    monkeypatch.setattr(Service, "do_GET", stream)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        # Where the answer is read for ever, it ends here.
+        end = threading.Timer(10, ended.set)
+        end.start()
+        try:
+            answer = Probe().direct(server.server_port, "/events", "app.example.org")
+            assert answer.ok
+            assert not ended.is_set()
+        finally:
+            end.cancel()
+            ended.set()
+            server.shutdown()
+            thread.join()
+
+
+def test_a_configuration_that_was_not_loaded_is_loaded_by_the_next_try(tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "Caddyfile").write_text("# routes")
+    commands = FakeCommands(failing={"reload-or-restart": ["timed out"]})
+    caddy = Caddy(commands, tmp_path)
+    with pytest.raises(DeployError, match="did not take its new configuration: timed out"):
+        caddy.serve(Release(release))
+    assert not caddy.is_serving(Release(release))
+    commands.failing.clear()
+    caddy.serve(Release(release))
+    assert commands.steps() == ["caddy", "caddy"]
+    assert caddy.is_serving(Release(release))
 
 
 def test_a_configuration_that_caddy_refuses_is_never_put_in_place(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from .slots import SLOTS
 CANDIDATE = "Caddyfile.candidate"
 SLOT_FILE = "deployment-flow.green"
 """Is there while slot green has the traffic."""
+LOADING = "deployment-flow.loading"
+"""Is there until the Caddyfile beside it is what Caddy runs."""
 HASH_PLACE = "@PASSWORD_HASH@"
 """Where a release's Caddyfile wants the bcrypt hash of its password."""
 HASH_COST = "08"
@@ -111,11 +113,15 @@ class Caddy:
 
     def _is_loaded(self, release: Release) -> bool:
         target = self._folder / "Caddyfile"
-        return target.exists() and target.read_bytes() == (release.path / "Caddyfile").read_bytes()
+        if (self._folder / LOADING).exists() or not target.exists():
+            return False
+        return target.read_bytes() == (release.path / "Caddyfile").read_bytes()
 
     def _load(self, release: Release) -> None:
         """Put a release's configuration in place; requests under way are answered."""
         self._install_root(release)
+        # Where Caddy does not take it, or the agent ends here, the next deploy loads it again.
+        (self._folder / LOADING).touch()
         self._install(release.path / "Caddyfile", "Caddyfile")
         ended = self._commands.run(["systemctl", "reload-or-restart", "caddy"], seconds=60)
         if not ended.ok:
@@ -123,6 +129,7 @@ class Caddy:
                 f"caddy did not take its new configuration: {ended.last()[:400]}",
                 "look at `journalctl -u caddy` on the server",
             )
+        (self._folder / LOADING).unlink()
 
     def _install_root(self, release: Release) -> None:
         if (release.path / "acme-root.pem").exists():
