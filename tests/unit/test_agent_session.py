@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote.server.agent import main, runs
-from remote.server.agent.commands import Commands, Ended
+from remote.server.agent.commands import DATA_LIMIT, KEPT_LINES, Commands, Ended
 from remote.server.agent.errors import DeployError
 from remote.server.agent.lines import Blot, cut_lines
 from remote.server.agent.machine import Machine
@@ -153,6 +153,42 @@ def test_a_deploy_that_vanished_is_reported_and_not_awaited_for_ever(session: Se
     with pytest.raises(DeployError, match="interrupted on the server"):
         session.runs().deploy(REQUEST, "r-1")
     assert session.now < 10
+
+
+def test_a_unit_nothing_is_known_of_is_not_waited_for_without_end(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "BUSY_SECONDS", 3)
+    session.systemd.state, session.systemd.description = "active", "somebody's own"
+    with pytest.raises(DeployError, match="not known any more") as error:
+        session.runs().deploy(REQUEST, "r-1")
+    assert "systemctl status deployment-flow-deploy" in error.value.remedy
+    assert session.now < 10
+
+
+def test_of_a_log_that_grew_quickly_the_end_is_passed_on_with_the_result(session: Session) -> None:
+    lines = [f"{number:0100}" for number in range(40_000)]
+
+    def start(run: str) -> None:
+        session.say(run, "\n".join(lines) + "\n")
+        session.finish(run, ok=False)
+
+    session.systemd.on_start = start
+    session.runs().deploy(REQUEST, "r-1")
+    assert logs(session) == lines
+
+
+def test_a_log_that_finds_no_room_stops_no_deploy() -> None:
+    log = runs.RunLog(Path("/dev/full"), str)
+    log("a line")
+    log.close()
+
+
+def test_what_a_program_reads_is_kept_whole_and_what_a_person_reads_to_its_end() -> None:
+    counted = ["seq", "5000"]
+    assert len(Commands().run(counted, seconds=20, line_limit=DATA_LIMIT).lines) == 5000
+    assert Commands().run(counted, seconds=20).lines[-1] == "5000"
+    assert len(Commands().run(counted, seconds=20).lines) == KEPT_LINES
 
 
 def test_following_ends_when_the_other_side_is_gone(session: Session) -> None:

@@ -20,6 +20,8 @@ LINE_LIMIT = 2048
 DATA_LIMIT = 1 << 20
 """A container as JSON is one line, which holds all its labels."""
 KEPT_LINES = 2000
+DATA_LINES = 100_000
+"""Of what a program reads: half of it would be none."""
 _LOOK_SECONDS = 0.2
 """How often a command that may be cancelled is looked at."""
 
@@ -96,7 +98,7 @@ class Commands:
                 start_new_session=True,
             )
         told = cast(IO[bytes], process.stdout if file is None else process.stderr)
-        kept: deque[str] = deque(maxlen=KEPT_LINES)
+        kept: deque[str] = deque(maxlen=DATA_LINES if line_limit == DATA_LIMIT else KEPT_LINES)
 
         def read() -> None:
             for line in cut_lines(told, line_limit):

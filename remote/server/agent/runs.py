@@ -6,6 +6,7 @@ deploys is the lock: systemd refuses to start a second.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -99,6 +100,11 @@ class Runs:
                     f"systemd did not start the deploy: {started.last()}",
                     "look at `systemctl status` on the server",
                 )
+            if self._clock() >= until:
+                raise DeployError(
+                    f"{UNIT} is at work on something that is not known any more",
+                    f"look at `systemctl status {UNIT}` on the server",
+                )
             self._sleep(0.3)
 
     def follow(self, run: Path, until: float | None) -> dict[str, object]:
@@ -108,7 +114,8 @@ class Runs:
             result = _read(run / "result.json")
             position, said = self._pass_on(run / "log", position)
             if result:
-                self._pass_on(run / "log", position)
+                while said:
+                    position, said = self._pass_on(run / "log", position)
                 return result
             now = self._clock()
             if said:
@@ -202,11 +209,14 @@ class RunLog:
         self._blot = blot
 
     def __call__(self, line: str) -> None:
-        self._file.write(self._blot(line)[:2100] + "\n")
+        # A deploy that stops half way for want of its log would be worse than one without.
+        with contextlib.suppress(OSError):
+            self._file.write(self._blot(line)[:2100] + "\n")
 
     def close(self) -> None:
         """After the last line."""
-        self._file.close()
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def execute(
@@ -231,7 +241,7 @@ def execute(
         cause = f"the agent itself failed: {type(error).__name__}"
         result = {"ok": False, "cause": cause, "remedy": "report the lines above as a bug"}
     log.close()
-    write_private(run / "result.json", json.dumps(result))
     print(json.dumps({"version": (request.get("bundle") or request).get("version"), **result}),
           file=sys.stderr)  # fmt: skip
+    write_private(run / "result.json", json.dumps(result))
     return 0 if result.get("ok") else 1
