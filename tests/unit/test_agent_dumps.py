@@ -157,3 +157,13 @@ def test_what_a_killed_dump_has_left_goes_with_the_next(bench: Bench) -> None:
     left = left.rename(left.with_name(f".{left.name}"))
     bench.deploy(asked(2))
     assert not left.exists()
+
+
+def test_a_dump_whose_removal_was_cut_does_not_count_as_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = kept(bench, 1, 1, 1)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda folder, **_: None)
+        bench.deploy(asked(2))
+    assert [each.exists() for each in earlier] == [False, True, True]

@@ -1,5 +1,6 @@
 """Which releases and images stay on a server. Commands and health are faked."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,19 @@ def test_what_was_gone_back_to_counts_as_the_last_that_served(bench: Bench) -> N
         bench.deploy(request(number))
     kept = sorted(int(each.name[2:8]) for each in (bench.machine.state / "releases").iterdir())
     assert kept == [1, 4, 5, 6, 7]
+
+
+def test_a_release_whose_removal_was_cut_can_come_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 6):
+        bench.deploy(request(number))
+
+    def cut(folder: Path, **_: object) -> None:
+        if any(folder.glob("*")):
+            (folder / "manifest.json").unlink()
+
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", cut)
+        bench.deploy(request(6))
+    assert bench.deploy(request(1))["version"] == "1.0.0"

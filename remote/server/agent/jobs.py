@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from .releases import Release, write_private
+from .releases import Release, sync, write_private
 
 _FILE = ".jobs"
 """In the folder the data is in: no volume's name begins with a dot."""
@@ -89,6 +89,8 @@ class JobsRun:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         told = {"data": data, "ran": entries[-_KEPT:], "dump": dump}
         write_private(self._path, json.dumps(told))
+        # Before a job begins: after a power cut, too, it has begun.
+        sync(self._path.parent)
 
 
 def _entry(release: Release, *, ended: bool) -> dict[str, Any]:

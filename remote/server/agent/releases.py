@@ -193,11 +193,16 @@ class Store:
         old = [*served[max(keep - len(pinned), 0) :], *failed[KEEP_FAILED:]]
         kept_images = {i for r in found if r not in old for i in r.manifest["images"].values()}
         freed = {i for r in old for i in r.manifest["images"].values()} - kept_images
+        self._remove_partial()
         for release in old:
-            shutil.rmtree(release.path)
+            # Half of one would be in the way of the same release when it comes again.
+            release.path.rename(self._releases / f".{release.id}")
+        self._remove_partial()
+        return [release.id for release in old], freed
+
+    def _remove_partial(self) -> None:
         for partial in self._releases.glob(".*"):
             shutil.rmtree(partial, ignore_errors=True)
-        return [release.id for release in old], freed
 
     def hashed(self, password: str, make: Callable[[str], str]) -> str:
         """The hash that was made of the password before, else a new one.
@@ -233,7 +238,10 @@ class Store:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a root-only file durably; replaces what was there in one step."""
+    """Write a root-only file; replaces what was there in one step.
+
+    After a power cut it is the old or the new one, and the new one once its folder is synced.
+    """
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -242,7 +250,6 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path)
-    sync(path.parent)
 
 
 def sync(path: Path) -> None:

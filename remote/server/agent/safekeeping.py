@@ -159,7 +159,9 @@ def _make_room(folder: Path) -> None:
             "free space there (`docker system df` shows what takes it) or take a larger serverType",
         )
     for old in going:
-        shutil.rmtree(old, ignore_errors=True)
+        # Half of one would look as if it were whole.
+        gone = old if old.name.startswith(".") else old.rename(folder / f".{old.name}")
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _size(folder: Path) -> int:

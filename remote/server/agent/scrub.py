@@ -50,6 +50,7 @@ class Unscrubbed:
         JobsRun(self._machine.data).forget()
         self._machine.data.mkdir(parents=True, exist_ok=True)
         write_private(self._mark, json.dumps({"data": release.manifest.get("data") or []}))
+        sync(self._mark.parent)
 
     def end(self) -> None:
         """It is scrubbed."""
