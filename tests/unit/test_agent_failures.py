@@ -102,3 +102,11 @@ def test_a_fault_of_the_agent_itself_leaves_the_old_version_with_the_traffic(
         bench.deploy(request(2))
     assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
     assert bench.said[-1] == "the agent itself failed; version 1.0.0 serves again"
+
+
+def test_what_could_not_be_removed_after_a_deploy_is_warned_of(bench: Bench) -> None:
+    bench.commands.all_containers = ["c1 old"]
+    bench.commands.failing = {"docker rm --force c1": ["device busy"]}
+    assert bench.deploy(request(1))["ok"] is True
+    (warning,) = [line for line in bench.said if line.startswith("warning")]
+    assert "may still be there: device busy" in warning

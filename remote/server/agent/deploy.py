@@ -86,7 +86,12 @@ class Deployer:
         self.store.switch(release)
         if self._jobs.has_run(release):
             self._trust_data()
-        self.compose.remove_others(release)
+        removed = self.compose.remove_others(release)
+        if not removed.ok:
+            self._say(
+                f"warning: what ran before may still be there: {removed.last()}; the next deploy "
+                "removes it"
+            )
         self._tidy()
         self._say(f"version {bundle['version']} is live at {bundle['url']}")
         return self._result(release, changed=True, tls=tls)
