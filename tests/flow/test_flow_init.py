@@ -8,12 +8,8 @@ import json
 import os
 import re
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import hcloud
 import httpx
@@ -23,11 +19,10 @@ import yaml
 from flow import backends, caller, git
 from flow.onboarding import bug_form
 from flow.sandbox_project import SandboxProject, sandbox_project
-from tests.flow.buckets import Bucket, Buckets
+from tests.flow.buckets import Buckets
+from tests.flow.second_application import OWNER, ROOT, Application, opening, said
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.flow, pytest.mark.timeout(1200)]
-ROOT = Path(__file__).resolve().parents[2]
-OWNER = "example-org"
 STAGES = ("dev", "staging", "prod")
 FINE = {
     **dict.fromkeys(("administration", "contents", "environments"), "write"),
@@ -35,115 +30,6 @@ FINE = {
     "actions": "read",
     "metadata": "read",
 }
-
-
-@dataclass
-class Application:
-    """An application that nobody has set up yet; its team's folder, tokens and accounts."""
-
-    name: str
-    folder: Path
-    environment: dict[str, str] = field(repr=False)
-    api: httpx.Client
-    site: httpx.Client
-    states: dict[str, Bucket]
-    """By group."""
-
-    @property
-    def full_name(self) -> str:
-        return f"{OWNER}/{self.name}"
-
-    @property
-    def deployment(self) -> str:
-        """The team's copy of this repository, whose checkout the folder is."""
-        return f"{self.full_name}-deployment"
-
-    @property
-    def domain(self) -> str:
-        return f"{self.name}.test"
-
-    def flow(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """A command with no terminal; `more` are variables of its environment."""
-        return subprocess.run(
-            [sys.executable, "-m", "flow.app", *arguments],
-            cwd=ROOT,
-            env={**self.environment, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    def init(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """`flow init` with every answer."""
-        answers = {
-            "repository": self.full_name,
-            "deployment": self.deployment,
-            "images": f"registry.sandbox.test/{self.name}",
-            "domain": self.domain,
-            "email": f"ops@{self.domain}",
-            "reviewer": "reviewer",
-        }
-        flags = [part for key, value in answers.items() for part in (f"--{key}", value)]
-        return self.flow("init", *flags, "--yes", *arguments, **more)
-
-    def pulumi(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Plain `pulumi`, opening what `more` opens and nothing else."""
-        environment = {k: v for k, v in self.environment.items() if k not in backends.ENDED}
-        return subprocess.run(
-            ["pulumi", "--non-interactive", *arguments],
-            cwd=self.folder,
-            env={**environment, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def names(self, **opening: str) -> list[str]:
-        """Stacks of the project on the backend that is given."""
-        listed = self.pulumi("stack", "ls", "--json", **opening)
-        assert listed.returncode == 0, _said(listed)
-        return [each["name"] for each in json.loads(listed.stdout)]
-
-    def get(self, path: str) -> Any:
-        """What GitHub answers below the repository."""
-        return self.api.get(f"/repos/{self.full_name}{path}").raise_for_status().json()
-
-    def git(self, *arguments: str) -> str:
-        """A git command in the team's folder."""
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def let_in(self, level: str) -> None:
-        """Say whose runs may call the deployment repository's workflow."""
-        path = f"/repos/{self.deployment}/actions/permissions/access"
-        self.api.put(path, json={"access_level": level}).raise_for_status()
-
-    def environments(self) -> dict[str, Any]:
-        return {each["name"]: each for each in self.get("/environments")["environments"]}
-
-    def token(self, permissions: dict[str, str]) -> str:
-        """A fine-grained token of the maintainer's for the two repositories."""
-        wanted = {
-            "login": "maintainer",
-            "kind": "fine_grained",
-            "permissions": permissions,
-            "repositories": [self.full_name, self.deployment],
-        }
-        made = self.site.post("/_sandbox/tokens", json=wanted).raise_for_status()
-        return str(made.json()["token"])
 
 
 def _hetzner(project: SandboxProject, name: str, zone: str) -> str:
@@ -200,7 +86,7 @@ def application(
         **{
             backends.of_group(variable, each): value
             for each, bucket in states.items()
-            for variable, value in _opening(bucket).items()
+            for variable, value in opening(bucket).items()
         },
         "PULUMI_OPTION_CWD": str(folder),
         "PYTHONPATH": str(ROOT),
@@ -242,19 +128,6 @@ def application(
     site.close()
 
 
-def _opening(bucket: Bucket) -> dict[str, str]:
-    """The variables that open a state."""
-    return {
-        backends.URL: bucket.url,
-        backends.KEY: bucket.key,
-        backends.KEY_SECRET: bucket.key_secret,
-    }
-
-
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    return done.stdout + done.stderr
-
-
 def test_what_is_wrong_with_the_tokens_is_named_before_anything_is_made(
     application: Application, shared_project: SandboxProject
 ) -> None:
@@ -266,7 +139,7 @@ def test_what_is_wrong_with_the_tokens_is_named_before_anything_is_made(
         "GITHUB_TOKEN": application.token({**FINE, "environments": "read", "contents": "read"}),
     }
     refused = application.init(**wrong)
-    assert refused.returncode == 1, _said(refused)
+    assert refused.returncode == 1, said(refused)
     for problem in (
         "token of prod may only read",
         "two are the same",
@@ -274,7 +147,7 @@ def test_what_is_wrong_with_the_tokens_is_named_before_anything_is_made(
         "lacks Environments: read and write",
     ):
         assert problem in refused.stderr
-    assert not [value for value in wrong.values() if value in _said(refused)]
+    assert not [value for value in wrong.values() if value in said(refused)]
     after = {each.name: each.read_text() for each in application.folder.glob("Pulumi*")}
     assert after == before
     assert application.environments() == {}
@@ -283,14 +156,14 @@ def test_what_is_wrong_with_the_tokens_is_named_before_anything_is_made(
 
 def test_init_makes_everything_and_a_second_one_changes_nothing(application: Application) -> None:
     planned = application.init("--dry-run", "--json")
-    assert planned.returncode == 0, _said(planned)
+    assert planned.returncode == 0, said(planned)
     assert json.loads(planned.stdout)["state"] == "planned"
     assert "merge commits allowed" in planned.stdout
     assert application.get("")["allow_merge_commit"] is False
     assert application.environments() == {}
     token = application.token(FINE)
     made = application.init("--json", GITHUB_TOKEN=token)
-    assert made.returncode == 0, _said(made)
+    assert made.returncode == 0, said(made)
     shown = re.findall(r"(PULUMI_CONFIG_PASSPHRASE_\w+)=(\S+)", made.stderr)
     assert len(dict(shown)) == len({word for _, word in shown}) == 3
     application.environment.update(shown)
@@ -301,7 +174,7 @@ def test_init_makes_everything_and_a_second_one_changes_nothing(application: App
     (pull,) = application.get("/pulls")
     assert pull["html_url"] in made.stderr
     again = application.init("--json", GITHUB_TOKEN=token)
-    assert again.returncode == 0, _said(again)
+    assert again.returncode == 0, said(again)
     assert json.loads(again.stdout)["state"] == "nothing", again.stdout
     assert "nothing was changed" in again.stderr
     assert pull["html_url"] in again.stderr
@@ -318,7 +191,7 @@ def _check_states(application: Application) -> None:
     }
     assert own == {f"flow-{group}": bucket.url for group, bucket in application.states.items()}
     as_in_demo = {
-        **_opening(application.states["demo"]),
+        **opening(application.states["demo"]),
         "PULUMI_CONFIG_PASSPHRASE": application.environment["PULUMI_CONFIG_PASSPHRASE_DEMO"],
     }
     assert not application.names(**as_in_demo)
@@ -327,7 +200,7 @@ def _check_states(application: Application) -> None:
     assert shut.returncode != 0
     assert "AccessDenied" in shut.stderr
     # Even with the key of production's bucket in hand its secrets stay shut.
-    as_in_demo.update(_opening(application.states["prod"]))
+    as_in_demo.update(opening(application.states["prod"]))
     assert application.names(**as_in_demo) == ["prod"]
     stolen = application.pulumi("config", "get", "hcloud:token", "-s", "prod", **as_in_demo)
     assert stolen.returncode != 0
@@ -419,7 +292,7 @@ def test_once_its_pull_request_is_merged_the_doctor_misses_nothing(
     ):
         assert found[name]["state"] == "ok"
     values = [v for k, v in application.environment.items() if re.search("TOKEN|PASS|KEY", k)]
-    assert not [value for value in values if value in _said(looked)]
+    assert not [value for value in values if value in said(looked)]
 
 
 def test_the_doctor_names_what_somebody_took_away_and_what_mends_it(
@@ -445,7 +318,7 @@ def test_the_doctor_names_what_somebody_took_away_and_what_mends_it(
     assert f"gh api -X PUT repos/{application.deployment}/actions" in shut["mend"]
     assert found["GitHub: tags v*"]["mend"] == "flow init"
     mended = application.init("--json")
-    assert mended.returncode == 0, _said(mended)
+    assert mended.returncode == 0, said(mended)
     assert [each["what"].partition(": tags")[0] for each in json.loads(mended.stdout)["steps"]] == [
         "GitHub: ruleset 'flow: release tags'",
         "GitHub: environment flow-demo: secret HCLOUD_TOKEN",
@@ -459,11 +332,11 @@ def test_other_answers_replace_nothing_unasked_and_reach_the_workflow_by_a_push(
     before = application.git("rev-parse", "HEAD")
     email = ("--email", f"new@{application.domain}")
     refused = application.init(*email)
-    assert refused.returncode == 2, _said(refused)
+    assert refused.returncode == 2, said(refused)
     assert "--overwrite" in refused.stderr
     assert application.git("rev-parse", "HEAD") == before
     done = application.init(*email, "--overwrite", "--push")
-    assert done.returncode == 0, _said(done)
+    assert done.returncode == 0, said(done)
     assert application.get("/pulls") == []
     after = application.git("rev-parse", "HEAD")
     assert after != before

@@ -21,7 +21,7 @@ OURS = frozenset(
 )
 # What each part may import of ours, besides itself.
 MAY_IMPORT: dict[str, frozenset[str]] = {
-    "bench": frozenset({"components.naming", "flow", "sandbox"}),
+    "bench": frozenset({"components.naming", "flow", "sandbox", "toolchain"}),
     "components": frozenset(),
     # One script: what a stack's deploy gives a server, and what renders a release.
     "feature_demo": frozenset(
