@@ -6,6 +6,7 @@ The tests are chapters of one life: each starts where the one before it ended.
 import datetime
 import re
 import ssl
+import subprocess
 import time
 from pathlib import Path
 
@@ -154,6 +155,40 @@ def test_a_version_that_takes_all_memory_is_refused_and_the_old_one_serves(team:
     assert team.stacks.outputs(STACK)["version"] == before["version"]
     assert team.stacks.up(STACK).changed == 0
     look(before["url"], before["version"], team.trust)
+
+
+def test_what_a_failing_migration_left_is_undone_by_the_command_its_failure_names(
+    team: Team,
+) -> None:
+    outputs, (server,) = team.stacks.outputs(STACK), team.client.servers.get_all()
+    context = ssl.create_default_context(cafile=str(team.trust))
+    team.publish("1.4.0", STACK, fault="migration")
+    with httpx.Client(
+        verify=context, trust_env=False, timeout=20, base_url=str(outputs["url"])
+    ) as client:
+        task = client.get("/api/tasks").json()[0]["id"]
+        client.put(f"/api/tasks/{task}", json={"status": "mapped"}).raise_for_status()
+        named = []
+        for _ in range(2):
+            with pytest.raises(FlowError) as refused:
+                team.stacks.up(STACK, version="1.4.0")
+            named += re.findall(
+                r"`(\S+ --restore \S+)`", f"{refused.value.problem} {refused.value.remedy}"
+            )
+            # People go on working with the version that still serves.
+            client.put(f"/api/tasks/{task}", json={"status": "validated"}).raise_for_status()
+        first, again = named
+        # However often it is tried, what was there before the first try can be had.
+        assert again == first
+        put_back = subprocess.run(
+            ["docker", "exec", f"flow-server-{server.id}", *first.split()],
+            capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert put_back.returncode == 0, put_back.stdout + put_back.stderr
+        after = {each["id"]: each["status"] for each in client.get("/api/tasks").json()}
+    assert after[task] == "mapped"
+    team.stacks.up(STACK)
+    look(str(outputs["url"]), "1.2.0", team.trust)
 
 
 def test_a_rollback_brings_back_what_ran_before_and_loses_no_request(team: Team) -> None:
