@@ -165,7 +165,7 @@ def test_images_that_nothing_needs_are_pruned_and_all_that_a_stage_can_go_back_t
         )
     }
     assert len(recorded) > 6
-    pruned = _images(told, shared_project, "prune", "--older-than", "1", "--keep", "0", "--yes")
+    pruned = _images(told, shared_project, "prune", "--older-than", "1", "--keep", "1", "--yes")
     removed = [
         f"{each['repository']}@{each['digest']}"
         for each in pruned["images"]
