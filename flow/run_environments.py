@@ -55,8 +55,9 @@ def admitted(name: str, default_branch: str) -> tuple[tuple[str, str], ...]:
     if GROUPS[name] == backends.PROD:
         return ((RELEASES, "tag"),)
     if GROUPS[name] == backends.DEMO:
-        # A branch's deletion and the nightly run are runs of the default branch.
-        return ((default_branch, "branch"), (f"{naming.DEMO_BRANCH}**", "branch"))
+        # A branch's deletion and the nightly run are runs of the default branch. Here, unlike in a
+        # workflow file, `**` alone stops at a slash: feature-demo/ann/login would be refused.
+        return ((default_branch, "branch"), (f"{naming.DEMO_BRANCH}**/*", "branch"))
     return ((DEVELOPMENT, "branch"), (naming.STAGE_BRANCHES["staging"], "branch"))
 
 

@@ -257,7 +257,7 @@ class Hub:
             return {"PULUMI_BACKEND_URL": {"value": self._urls[name]}}
         if path.endswith("/secrets"):
             return {key: {} for key in self._secrets.get(name, [])}
-        return {key: {} for key in ("main", "feature-demo/**")}
+        return {key: {} for key in ("main", "feature-demo/**/*")}
 
 
 def test_environments_of_runs_with_one_state_are_named() -> None:

@@ -129,9 +129,9 @@ def test_a_rule_that_lets_more_than_named_branches_to_production_is_told(
 
 
 def test_another_branch_that_reaches_production_is_told(found: Found) -> None:
-    found.names["flow-backup"]["policies"].append("feature-demo/**")
+    found.names["flow-backup"]["policies"].append("feature-demo/**/*")
     (wrong,) = found.wrong()
-    assert "admits feature-demo/**, too" in wrong.seen
+    assert "admits feature-demo/**/*, too" in wrong.seen
 
 
 def test_reviewers_whom_a_night_would_wait_for_are_told(found: Found) -> None:

@@ -9,6 +9,7 @@ from flow import run_environments
 from flow.onboarding import planning
 from flow.onboarding.hub import Hub
 from flow.run_environments import Contents
+from sandbox.github import environments
 from tests.unit.github_hub import FULL_NAME, Served
 from tests.unit.github_hub import served as served
 
@@ -106,9 +107,19 @@ def test_a_state_that_moved_brings_what_opens_it(served: Served, hub: Hub) -> No
     assert step(served, hub, of_demos("s3://demos-of-their-own")) == ""
 
 
+@pytest.mark.parametrize("branch", ["feature-demo/login", "feature-demo/ann/login/again"])
+def test_a_demos_branch_is_let_in_however_many_slashes_its_name_has(
+    served: Served, hub: Hub, branch: str
+) -> None:
+    step(served, hub, of_demos())
+    environment = environments.environment_of(served.hub, FULL_NAME, "flow-demo")
+    assert environment is not None
+    assert environments.admits(environment, f"refs/heads/{branch}")
+
+
 def test_a_default_branch_that_is_kept_is_let_in_where_its_runs_end_demos(
     served: Served, hub: Hub
 ) -> None:
     assert "admits main" in step(served, hub, of_demos(default_branch="main"))
     policies = hub.names(f"{DEMO}/deployment-branch-policies", "branch_policies")
-    assert set(policies) == {"main", "feature-demo/**"}
+    assert set(policies) == {"main", "feature-demo/**/*"}
