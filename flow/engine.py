@@ -179,15 +179,16 @@ def _reader(stream: IO[str] | None, lines: list[str], callback: OnLine | None) -
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
-    """Ask the engine to stop, after STOP_SECONDS (or a second Ctrl-C) to leave its step.
+    """Ask the engine to stop, after STOP_SECONDS (or a second signal) to leave its step.
 
-    One that does not even then is killed, and its lock stays.
+    A second Ctrl-C, or the SIGTERM that GitHub sends 7.5 s after its interrupt: what is not over
+    2.5 s later is killed there. One that does not even then is killed, and its lock stays.
     """
     for seconds in (STOP_SECONDS, LEAVE_SECONDS):
         if process.poll() is not None:
             return
         process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt, SystemExit):
             process.wait(seconds)
             return
     os.killpg(process.pid, signal.SIGKILL)

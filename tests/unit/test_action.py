@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,3 +83,21 @@ def test_the_set_up_stands_in_our_own_checkout_whenever_it_starts_python(
         "toolchain.install",
     ]
     assert {line.split()[0] for line in lines} == {str(checkout)}
+
+
+def test_flow_runs_in_the_place_of_the_steps_shell_which_alone_hears_of_a_cancelled_run(
+    checkout: Path, tmp_path: Path
+) -> None:
+    *_, last = yaml.safe_load((ROOT / "action/action.yml").read_text())["runs"]["steps"]
+    flow = checkout / "action/flow"
+    flow.write_text('#!/bin/sh\necho "$$ $*"\n')
+    script = tmp_path / "step"
+    script.write_text(last["run"])
+    shell = subprocess.Popen(
+        ["bash", "-e", str(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"PATH": os.environ["PATH"], "GITHUB_ACTION_PATH": str(flow.parent), "FLOW_JOB": "end"},
+    )
+    said, _ = shell.communicate(timeout=20)
+    assert said == f"{shell.pid} workflow end\n"

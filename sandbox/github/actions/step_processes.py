@@ -2,9 +2,9 @@
 
 act gives each step a session of its own, so that no process group holds them all. It also ends a
 step by killing its shell at once, which leaves what the shell waits for without a parent and
-without a word. So what the shell waits for is asked first, as GitHub asks: an interrupt, 7.5 s
-later a SIGTERM, 2.5 s later the end. The shell is stopped meanwhile, or it would go on to the
-next command. Only then is act told.
+without a word. So the step is asked first, as GitHub asks: an interrupt, 7.5 s later a SIGTERM,
+2.5 s later the end. They go to the step's own process and to none below it: what a shell waits for
+hears nothing, unless it runs in the shell's place (`exec`). Only then is act told.
 """
 
 import contextlib
@@ -78,15 +78,7 @@ class StepProcesses:
         sweep(self._mark)
 
     def _ask_first(self) -> set[int]:
-        found = self._found()
-        asked: set[int] = set()
-        for leader in found:
-            if leader.parent != self._act.pid:
-                continue
-            children = {process.pid for process in found if process.parent == leader.pid}
-            if children:
-                _send(leader.pid, signal.SIGSTOP)
-            asked |= children or {leader.pid}
+        asked = {process.pid for process in self._found() if process.parent == self._act.pid}
         for pid in asked:
             _send(pid, signal.SIGINT)
         return asked
