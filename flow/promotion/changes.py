@@ -21,6 +21,11 @@ HEADINGS: tuple[tuple[str, str, frozenset[str]], ...] = (
 )  # fmt: skip
 _PREFIXES = {"feat": "feature", "fix": "fix", "hotfix": "fix"}
 _INSIDE = frozenset({"build", "chore", "ci", "docs", "refactor", "style", "test"})
+# GitHub refuses a pull request's text of more than 65536 characters, and a release's of more than
+# 125000, which has up to five lists.
+_LIST = 20_000
+_LINE = 1_000
+TITLE = 256  # of a pull request, by the same
 _CONVENTIONAL = re.compile(r"(?P<kind>[a-z]+)(?:\([^)]*\))?(?P<breaking>!)?: *(?P<rest>.+)")
 
 
@@ -78,11 +83,22 @@ def numbers(messages: Sequence[str]) -> list[int]:
 
 
 def listed(changes: Sequence[Change]) -> str:
-    """Markdown: one line a change."""
-    return "\n".join(
-        f"- {change.told} ({change.reference}{f' by @{change.author}' if change.author else ''})"
-        for change in changes
-    )
+    """Markdown: one line a change, as many as a list may have, then how many more there are."""
+    lines: list[str] = []
+    left = _LIST
+    for number, change in enumerate(changes):
+        author = f" by @{change.author}" if change.author else ""
+        lines.append(f"- {cut(change.told, _LINE)} ({change.reference}{author})")
+        left -= len(lines[-1]) + 1
+        if left < 0:
+            lines[-1] = f"- … and {len(changes) - number} more"
+            break
+    return "\n".join(lines)
+
+
+def cut(text: str, most: int) -> str:
+    """At most so many characters of a text, with a mark where some are left out."""
+    return text if len(text) <= most else f"{text[: most - 2].rstrip()} …"
 
 
 def notes(changes: Sequence[Change], *, before: str, version: str, compare: str) -> str:

@@ -241,7 +241,7 @@ def finish_hotfix(
             f"{branch} was begun off {other}, not off {base}",
             f"flow hotfix finish {branch.removeprefix(HOTFIX)} --base {other}",
         )
-    title = title or f"Hotfix: {found[-1].told}"
+    title = title or changes.cut(f"Hotfix: {found[-1].told}", changes.TITLE)
     text = (
         f"{changes.listed(found)}\n\nOnce this is merged, pull requests bring it back to the "
         "branches below by themselves."
@@ -282,6 +282,7 @@ def back_merge(repository: Repository, *, dry_run: bool = False) -> list[Step]:
             continue
         found = between(repository, lower, upper)
         title = f"Back from {upper}: {found[0].told}" if found else f"Back from {upper}"
+        title = changes.cut(title, changes.TITLE)
         text = f"`{upper}` has what `{lower}` lacks:\n\n{changes.listed(found)}\n\n{MERGE}"
         if dry_run:
             steps.append(Step(what, "planned", "", title, text, upper))

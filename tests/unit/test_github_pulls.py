@@ -1,5 +1,7 @@
 """Pull requests, driven by PyGithub: opened, followed, updated, closed."""
 
+import functools
+
 import pytest
 
 from sandbox.github.git import NONE
@@ -199,3 +201,16 @@ def test_a_workflows_token_opens_none_unless_the_repository_lets_it(served: Serv
     served.told()
     bot.create_pull(base="main", head="feature", title="t", body="")
     assert [(e.action, e.by_workflow_token) for e in served.events] == [("opened", True)]
+
+
+def test_titles_and_texts_longer_than_github_takes_are_refused(served: Served) -> None:
+    push(served, "feature", {"b.txt": "b\n"})
+    open_ = functools.partial(served.repo.create_pull, base="main", head="feature")
+    for title, body in (("t" * 257, ""), ("t", "b" * 65_537)):
+        assert refused(422, open_, title=title, body=body) == "Validation Failed"
+    pull = open_(title="t" * 256, body="b" * 65_536)
+    assert refused(422, pull.edit, body="b" * 65_537) == "Validation Failed"
+    notes = "n" * 125_001
+    release = functools.partial(served.repo.create_git_release, "v1.0.0", "v1.0.0")
+    assert refused(422, release, notes) == "Validation Failed"
+    assert release(notes[1:]).tag_name == "v1.0.0"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flow.promotion.changes import Change, next_version, notes, numbers
+from flow.promotion.changes import Change, listed, next_version, notes, numbers
 
 
 def test_pull_requests_are_found_in_merge_commits_and_in_squashed_ones() -> None:
@@ -74,3 +74,23 @@ def test_the_next_version_is_what_the_changes_ask_for(
 def test_a_tag_that_is_no_version_has_no_next_one() -> None:
     with pytest.raises(ValueError, match="nightly"):
         next_version("nightly", [])
+
+
+def test_a_list_ends_where_a_pull_request_could_hold_no_more_and_says_how_many_are_left() -> None:
+    found = [Change(f"Change {number} {'x' * 90}", number) for number in range(1, 501)]
+    lines = listed(found).splitlines()
+    assert len("\n".join(lines)) <= 20_100
+    assert lines[0].startswith("- Change 1 x")
+    assert lines[-1] == f"- … and {500 - len(lines) + 1} more"
+
+
+def test_one_change_told_at_length_leaves_room_for_the_others() -> None:
+    first, second = listed([Change("word " * 6000, 1), Change("A map", 2)]).splitlines()
+    assert first.endswith("… (#1)")
+    assert second == "- A map (#2)"
+
+
+def test_notes_of_many_changes_of_every_kind_are_no_longer_than_a_release_takes() -> None:
+    labels = ("breaking", "feature", "fix", "", "chore")
+    found = [Change("x" * 500, n, labels=(labels[n % 5],)) for n in range(1000)]
+    assert len(notes(found, before="v1.0.0", version="v2.0.0", compare="https://x")) < 125_000

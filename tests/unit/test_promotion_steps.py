@@ -286,3 +286,13 @@ def test_a_hotfix_of_main_comes_back_branch_by_branch(served: Served) -> None:
     merge(served, second.url)
     assert steps.missing_below(served.repo) == {}
     assert steps.back_merge(served.repo) == []
+
+
+def test_what_was_told_to_users_at_length_still_fits_a_pull_requests_title(
+    served: Served,
+) -> None:
+    body = f"## For users\n\n{'The list opens again. ' * 20}"
+    merged(served, "hotfix/list", "fix: list", base="staging", body=body)
+    (done,) = steps.back_merge(served.repo)
+    assert done.done == "opened"
+    assert done.title.startswith("Back from staging: The list opens again.")

@@ -6,6 +6,7 @@ from sandbox.github import (
     access,
     commit_shapes,
     issue_records,
+    lengths,
     mergeability,
     merging,
     pull_records,
@@ -30,6 +31,8 @@ def create(call: Call) -> Answer:
     The answer does not know yet whether it can be merged: ask again, as at GitHub.
     """
     head_name, base = (str(value) for value in call.need("PullRequest", "head", "base"))
+    lengths.check("PullRequest", "title", call.body.get("title"), lengths.TITLE)
+    lengths.check("PullRequest", "body", call.body.get("body"))
     may_open(call)
     head = _head(call, head_name)
     if not issue_records.may(call.hub, call.caller, head[0], "write"):
@@ -118,6 +121,8 @@ def change(call: Call) -> Answer:
     issue = pull_records.issue_of(call.hub, pull)
     if call.caller.login != issue["user"]:
         require(call, "write")
+    lengths.check("PullRequest", "title", call.body.get("title"), lengths.TITLE)
+    lengths.check("PullRequest", "body", call.body.get("body"))
     names = ("title", "body")
     changes: dict[str, Any] = {key: call.body[key] for key in names if key in call.body}
     base = call.body.get("base")

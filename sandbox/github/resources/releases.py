@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.github import accounts, issue_records, payloads, ref_changes, release_notes
+from sandbox.github import accounts, issue_records, lengths, payloads, ref_changes, release_notes
 from sandbox.github.call import Call
 from sandbox.github.errors import GithubError, invalid, not_found
 from sandbox.github.git import NONE
@@ -31,6 +31,7 @@ def create(call: Call) -> Answer:
     if call.body.get("generate_release_notes"):
         made = _notes(call, tag, sha, "", "")
         name, body = name or made["name"], "\n\n".join(filter(None, [body, made["body"]]))
+    lengths.check("Release", "body", body, lengths.RELEASE)
     record = {
         "tag_name": tag,
         "target_commitish": target,
@@ -94,6 +95,7 @@ def change(call: Call) -> Answer:
     release = _release(call)
     names = (*_TEXTS, "tag_name", "target_commitish", "prerelease")
     changes = {key: call.body[key] for key in names if key in call.body}
+    lengths.check("Release", "body", changes.get("body"), lengths.RELEASE)
     if changes.get("tag_name", release["tag_name"]) != release["tag_name"]:
         _check_tag(call, str(changes["tag_name"]))
     was_draft = release["draft"]
