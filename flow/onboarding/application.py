@@ -48,7 +48,7 @@ def branch_steps(hub: Hub, repository: Repository, *, keep_default: bool) -> lis
 def tag_steps(hub: Hub, repository: Repository) -> tuple[list[Step], list[str]]:
     """The ruleset for tags of releases where one lacks; and notes for a person."""
     try:
-        open_ = release_tags.open_to(release_tags.rulesets(hub))
+        open_ = release_tags.open_to(release_tags.of_tags(hub))
     except FlowError as error:
         # GitHub's plans: none of a private repository that nobody pays for.
         return [], [f"who may write may tag a release: {error.problem} (rulesets)"]

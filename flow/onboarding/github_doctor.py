@@ -13,7 +13,7 @@ from github import GithubException
 from components import naming
 from flow import backends, caller, run_environments
 from flow.errors import FlowError
-from flow.onboarding import merges, nightly, plans, release_tags
+from flow.onboarding import kept_branches, merges, nightly, plans, release_tags
 from flow.onboarding.checking import Check, Look, missing, ok, warning
 from flow.onboarding.hub import Hub
 from flow.promotion import steps, team
@@ -72,6 +72,7 @@ def looks(
         ("GitHub: backups of staging", asked(nightly.of_staging)),
         ("GitHub: backups of prod", asked(nightly.of_prod)),
         ("GitHub: merges", asked(merges.look)),
+        ("GitHub: branches that stay", asked(kept_branches.look)),
         ("GitHub: tags", asked(tags)),
         ("GitHub: runs", asked(runs)),
         ("GitHub: what came back", asked(lambda _: below(repository, environment))),
@@ -258,7 +259,7 @@ def tags(hub: Hub) -> list[Check]:
     """Who may make a release's tag, which starts production's deploy."""
     name = f"GitHub: tags {run_environments.RELEASES}"
     try:
-        open_ = release_tags.open_to(release_tags.rulesets(hub))
+        open_ = release_tags.open_to(release_tags.of_tags(hub))
     except FlowError as error:
         mend = "a public repository, or a plan that has rulesets; else few with the write role"
         return [warning(name, f"{error.problem}: who may write may tag a release", mend)]

@@ -8,7 +8,16 @@ from urllib.parse import urlsplit
 
 from flow import backends, run_environments
 from flow.errors import FlowError
-from flow.onboarding import application, backups, files, merges, nightly, planning, plans
+from flow.onboarding import (
+    application,
+    backups,
+    files,
+    kept_branches,
+    merges,
+    nightly,
+    planning,
+    plans,
+)
 from flow.onboarding.answers import Answers, Given
 from flow.onboarding.checkout import Checkout
 from flow.onboarding.hub import Hub
@@ -120,8 +129,8 @@ def plan(
                 f"{', '.join(FILES)} there, then run flow init again, which pins that commit"
             )
         steps += application.branch_steps(hub, repository, keep_default=wishes.keep_default)
-        merging = merges.step(hub, repository)
-        steps += [merging] if merging else []
+        for found in (merges.step(hub, repository), kept_branches.step(hub, repository)):
+            steps += [found] if found else []
         notes += merges.notes(hub)
         tag_steps, told_of_tags = application.tag_steps(hub, repository)
         steps += tag_steps

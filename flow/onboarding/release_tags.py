@@ -11,6 +11,7 @@ from typing import Any
 
 from github.Repository import Repository
 
+from flow.onboarding import rulesets
 from flow.onboarding.hub import Hub
 from flow.run_environments import RELEASES
 
@@ -43,17 +44,10 @@ def body() -> dict[str, Any]:
 
 def ensure(repository: Repository) -> None:
     """Make our ruleset, or put it right; safe to repeat. Raises GithubException."""
-    address = f"/repos/{repository.full_name}/rulesets"
-    requester = repository.requester
-    _, listed = requester.requestJsonAndCheck("GET", address, parameters={"per_page": 100})
-    ours = [each["id"] for each in listed if each["name"] == NAME]
-    if ours:
-        requester.requestJsonAndCheck("PUT", f"{address}/{ours[0]}", input=body())
-    else:
-        requester.requestJsonAndCheck("POST", address, input=body())
+    rulesets.ensure(repository, body())
 
 
-def rulesets(hub: Hub) -> list[Mapping[str, Any]]:
+def of_tags(hub: Hub) -> list[Mapping[str, Any]]:
     """Every ruleset that may mean tags, in full. Raises FlowError where the plan has none."""
     listed = hub.get("/rulesets", per_page=100, targets="tag") or []
     found = (hub.get(f"/rulesets/{each['id']}") for each in listed if each["target"] == "tag")

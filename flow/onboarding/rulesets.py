@@ -1,0 +1,23 @@
+"""Rulesets of the application's repository that no stack owns, found by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from github.Repository import Repository
+
+
+def ensure(repository: Repository, body: Mapping[str, Any]) -> None:
+    """Make a ruleset, or put the one of its name right; safe to repeat. Raises GithubException.
+
+    body  as GitHub takes it
+    """
+    address = f"/repos/{repository.full_name}/rulesets"
+    requester = repository.requester
+    _, listed = requester.requestJsonAndCheck("GET", address, parameters={"per_page": 100})
+    ours = [each["id"] for each in listed if each["name"] == body["name"]]
+    if ours:
+        requester.requestJsonAndCheck("PUT", f"{address}/{ours[0]}", input=dict(body))
+    else:
+        requester.requestJsonAndCheck("POST", address, input=dict(body))
