@@ -3,9 +3,12 @@
     python3 -m toolchain.install                    # what a person runs (make setup)
     python3 -m toolchain.install --build            # never look for official programs
     python3 -m toolchain.install --without-sandbox  # only what a deployment needs
+    python3 -m toolchain.install --pinned           # what a workflow's run takes
 
 It takes a `pulumi` on PATH that is new enough, else the official release where it
-can be downloaded, else builds from pinned Go modules. Plugins follow the same order.
+can be downloaded, else builds from pinned Go modules. With --pinned the release comes
+first: what a runner's image has on PATH is another version next week. Plugins follow
+the same order.
 Everything it says goes to stderr.
 """
 
@@ -100,9 +103,16 @@ def _link(link: Path, target: Path) -> None:
 
 
 def install(
-    installation: Installation, report: Report, *, only_build: bool = False, sandbox: bool = True
+    installation: Installation,
+    report: Report,
+    *,
+    only_build: bool = False,
+    sandbox: bool = True,
+    pinned: bool = False,
 ) -> None:
     """Bring `.toolchain/` up to date; does nothing when it is.
+
+    pinned  prefer the pinned release to a Pulumi on PATH
 
     Raises InstallError with a remedy when something can neither be found, downloaded
     nor built.
@@ -113,13 +123,14 @@ def install(
         "plugins": installation.plugins,
         "only_build": only_build,
         "sandbox": sandbox,
+        **({"pinned": True} if pinned else {}),
     }
     if installation.is_current(wanted):
         return
     with build.locked(report):
         if installation.is_current(wanted):  # the installation we waited for was this one
             return
-        programs = None if only_build else _official_programs(installation, report)
+        programs = None if only_build else _official_programs(installation, report, pinned=pinned)
         targets = [] if programs else [build.ENGINE, build.LANGUAGE_HOST]
         missing = _missing_plugins(installation, programs, report)
         targets += [build.PLUGINS[name] for name in missing]
@@ -134,8 +145,13 @@ def install(
     report(f"the toolchain is ready in {installation.root.name}/")
 
 
-def _official_programs(installation: Installation, report: Report) -> dict[str, Path] | None:
-    return official.on_path(installation.bin, report) or official.release(report)
+def _official_programs(
+    installation: Installation, report: Report, *, pinned: bool
+) -> dict[str, Path] | None:
+    if pinned and (programs := official.release(report)):
+        return programs
+    found = official.on_path(installation.bin, report)
+    return found or (None if pinned else official.release(report))
 
 
 def _missing_plugins(
@@ -168,9 +184,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--without-sandbox", action="store_true", help="leave out what only the sandbox needs"
     )
+    parser.add_argument(
+        "--pinned", action="store_true", help="take the pinned release before a pulumi on PATH"
+    )
     options = parser.parse_args(arguments)
     try:
-        install(Installation(), _say, only_build=options.build, sandbox=not options.without_sandbox)
+        install(
+            Installation(),
+            _say,
+            only_build=options.build,
+            sandbox=not options.without_sandbox,
+            pinned=options.pinned,
+        )
     except InstallError as error:
         _say(f"error: {error}")
         return 1

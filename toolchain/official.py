@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 import urllib.request
 from pathlib import Path
+from typing import IO
 
 from toolchain.build import Report, cache_root
 from toolchain.errors import InstallError
@@ -23,6 +24,8 @@ PROGRAMS = ("pulumi", "pulumi-language-python", "pulumi-language-python-exec")
 #: Seconds without an answer after which the download counts as impossible: a
 #: machine that cannot reach it should start to build soon.
 NETWORK_PATIENCE = 4
+#: How often a download that was begun is tried.
+ATTEMPTS = 3
 #: Seconds a plugin download may take in all.
 PLUGIN_PATIENCE = 180
 
@@ -132,16 +135,35 @@ def _platform() -> str:
 
 
 def _download(url: str, target: Path) -> str:
-    """Write what a URL answers to a file and return its SHA-256."""
+    """Write what a URL answers to a file and return its SHA-256.
+
+    What breaks off is begun again: whoever began to answer is reached, and to build instead
+    takes many times as long. Raises OSError or HTTPException.
+    """
+    for left in reversed(range(ATTEMPTS)):
+        reached = False
+        try:
+            with (
+                # A fixed https address.
+                urllib.request.urlopen(url, timeout=NETWORK_PATIENCE) as answer,  # noqa: S310  # nosec B310
+                target.open("wb") as handle,
+            ):
+                reached = True
+                return _copy(answer, handle)
+        except (OSError, http.client.HTTPException):
+            if not reached or not left:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _copy(answer: http.client.HTTPResponse, handle: IO[bytes]) -> str:
     digest = hashlib.sha256()
-    with (
-        # A fixed https address.
-        urllib.request.urlopen(url, timeout=NETWORK_PATIENCE) as answer,  # noqa: S310  # nosec B310
-        target.open("wb") as handle,
-    ):
-        while chunk := answer.read(1 << 20):
-            digest.update(chunk)
-            handle.write(chunk)
+    while chunk := answer.read(1 << 20):
+        digest.update(chunk)
+        handle.write(chunk)
+    # A connection that is cut reads like one that is over.
+    if left := getattr(answer, "length", None):
+        raise http.client.IncompleteRead(b"", left)
     return digest.hexdigest()
 
 

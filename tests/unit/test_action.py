@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,15 @@ def test_flow_is_ours_whatever_the_application_has(checkout: Path, application: 
     assert run(checkout / "action/flow", application) == "ours\n"
 
 
-def test_the_set_up_stands_in_our_own_checkout_whenever_it_starts_python(
-    checkout: Path, application: Path, tmp_path: Path
-) -> None:
+SetUp = Callable[..., list[list[str]]]
+
+
+@pytest.fixture
+def set_up(checkout: Path, application: Path, tmp_path: Path) -> SetUp:
+    """Set up for a job, from within the application; the command lines Python was started with.
+
+    The first word of each is the folder it was started in.
+    """
     for file in ("requirements.txt", "constraints.txt"):
         (checkout / file).touch()
     said = tmp_path / "said"
@@ -66,23 +73,56 @@ def test_the_set_up_stands_in_our_own_checkout_whenever_it_starts_python(
     python.write_text(
         "#!/bin/sh\n"
         f'echo "$PWD $*" >> {said}\n'
-        'case "$*" in *print*) echo 3.11 ;; esac\n'
+        'case "$*" in *print*) echo 3.11 ;; *toolchain*) exit ${ENGINE:-0} ;; esac\n'
         f'[ "$2" != venv ] || {{ mkdir -p "$3/bin"; cp {python} "$3/bin/python"; '
         f'cp {python} "$3/bin/pip"; }}\n'
     )
     python.chmod(0o755)
-    run(
-        checkout / "action/set-up",
-        application,
-        FLOW_PYTHON=str(python),
-        XDG_CACHE_HOME=str(tmp_path / "cache"),
-    )
-    lines = said.read_text().splitlines()
-    assert [line.split()[2] for line in lines if "-m" in line.split()] == [
-        "venv",
-        "toolchain.install",
-    ]
-    assert {line.split()[0] for line in lines} == {str(checkout)}
+
+    def make(job: str, **environment: str) -> list[list[str]]:
+        run(
+            checkout / "action/set-up",
+            application,
+            FLOW_PYTHON=str(python),
+            FLOW_JOB=job,
+            XDG_CACHE_HOME=str(tmp_path / "cache"),
+            **environment,
+        )
+        return [line.split() for line in said.read_text().splitlines()]
+
+    return make
+
+
+def modules(lines: list[list[str]]) -> set[str]:
+    return {line[2] for line in lines if "-m" in line}
+
+
+def test_the_set_up_stands_in_our_own_checkout_whenever_it_starts_python(
+    checkout: Path, set_up: SetUp
+) -> None:
+    lines = set_up("deploy")
+    assert modules(lines) == {"venv", "toolchain.install"}
+    assert {line[0] for line in lines} == {str(checkout)}
+
+
+def test_a_run_takes_the_pinned_engine_whatever_the_runners_image_has(set_up: SetUp) -> None:
+    (engine,) = (line for line in set_up("deploy") if "toolchain.install" in line)
+    assert engine[3:] == ["--without-sandbox", "--pinned"]
+
+
+@pytest.mark.parametrize("job", ["build", "promote", "back-merge", "backup-prod"])
+def test_a_job_that_changes_no_stack_waits_for_no_engine(set_up: SetUp, job: str) -> None:
+    assert modules(set_up(job)) == {"venv"}
+
+
+def test_an_engine_that_cannot_be_had_fails_the_set_up(set_up: SetUp) -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        set_up("deploy", ENGINE="1")
+
+
+def test_the_set_up_is_told_which_job_it_is_for() -> None:
+    first, *_ = yaml.safe_load((ROOT / "action/action.yml").read_text())["runs"]["steps"]
+    assert first["env"] == {"FLOW_JOB": "${{ inputs.job }}"}
 
 
 def test_flow_runs_in_the_place_of_the_steps_shell_which_alone_hears_of_a_cancelled_run(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
 import io
 import os
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,30 @@ def test_a_new_pulumi_on_path_is_taken_with_its_language_host(
     assert "official hcloud plugin 1.2.3" in said[1]
 
 
+def test_a_pinned_installation_takes_the_release_before_what_is_on_path(
+    path: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_release(path, "v3.300.1")
+    released = tmp_path / "released"
+    released.mkdir()
+    fake_release(released, versions.RELEASE)
+    programs = {name: released / name for name in official.PROGRAMS}
+    monkeypatch.setattr(official, "release", lambda report: programs)
+    installation = project(tmp_path)
+    install(installation, said.append, sandbox=False, pinned=True)
+    assert (installation.bin / "pulumi").readlink() == released / "pulumi"
+
+
+def test_a_pinned_installation_takes_what_is_on_path_where_nothing_can_be_downloaded(
+    path: Path, tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_release(path, "v3.300.1")
+    no_download(monkeypatch)
+    installation = project(tmp_path)
+    install(installation, said.append, sandbox=False, pinned=True)
+    assert (installation.bin / "pulumi").readlink() == path / "pulumi"
+
+
 def test_an_old_pulumi_on_path_is_left_alone(path: Path, said: list[str]) -> None:
     fake_release(path, "v3.100.0")
     assert official.on_path(Path("/nowhere"), said.append) is None
@@ -255,6 +280,47 @@ def test_a_release_that_cannot_be_reached_is_reported_and_built_instead(
 ) -> None:
     publish(b"")
     assert official.release(said.append, "file:///gone") is None
+    assert "cannot be downloaded here" in said[-1]
+
+
+@pytest.fixture
+def cut_off(publish: Published) -> Iterator[tuple[str, list[int]]]:
+    """The address of a release at which the first connections are cut, and how many will be."""
+    content = release_of(official.PROGRAMS)
+    publish(content)
+    cut = [0]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2] if cut[0] else content)
+            cut[0] -= 1
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/", cut
+        server.shutdown()
+
+
+def test_a_download_that_breaks_off_is_begun_again(
+    cut_off: tuple[str, list[int]], said: list[str]
+) -> None:
+    url, cut = cut_off
+    cut[0] = official.ATTEMPTS - 1
+    assert official.release(said.append, url) is not None
+
+
+def test_a_download_that_always_breaks_off_is_given_up(
+    cut_off: tuple[str, list[int]], said: list[str]
+) -> None:
+    url, cut = cut_off
+    cut[0] = official.ATTEMPTS
+    assert official.release(said.append, url) is None
     assert "cannot be downloaded here" in said[-1]
 
 
