@@ -167,6 +167,9 @@ def build(images: list[Image], folder: Path, *, push: bool, on_line: OnLine) -> 
     with signed_in([each.references[0] for each in images]) as environment:
         if not _has_buildx(environment):
             environment["DOCKER_BUILDKIT"] = "0"
+        # Docker 29 makes an index of each image otherwise, with a word about its build: another
+        # digest for the same files, and three packages without a tag at ghcr.io for each push.
+        environment.setdefault("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
         for image in images:
             started = time.monotonic()
             on_line(f"==> {image.service}: build")

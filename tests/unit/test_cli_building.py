@@ -125,6 +125,22 @@ def test_half_a_push_credential_is_an_error(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "1"), ("0", "0")])
+def test_an_image_is_one_manifest_unless_a_team_wants_a_word_about_its_build_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, expected: str
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f'#!/bin/sh\necho "$1 $BUILDX_NO_DEFAULT_ATTESTATIONS" >> {tmp_path}/said\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("BUILDX_NO_DEFAULT_ATTESTATIONS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("BUILDX_NO_DEFAULT_ATTESTATIONS", given)
+    image = building.Image("web", ("registry.test/x/web:1",), ("docker", "build", "."))
+    building.build([image], tmp_path, push=False, on_line=lambda _: None)
+    assert f"build {expected}" in (tmp_path / "said").read_text().splitlines()
+
+
 def test_a_build_that_hangs_and_says_nothing_is_ended_at_its_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
