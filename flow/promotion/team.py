@@ -13,6 +13,7 @@ from flow.errors import FlowError
 
 _SECONDS = 30
 API = "https://api.github.com"
+_RUNS_OWN = "not accessible by integration"
 
 
 def repository(name: str, environment: Mapping[str, str] = os.environ) -> Repository:
@@ -68,6 +69,11 @@ def explained(error: GithubException) -> FlowError:
         words.append(str(each.get("message") or each) if isinstance(each, dict) else str(each))
     needed = (error.headers or {}).get("x-accepted-github-permissions")
     remedy = f"give the token the permission {needed}" if needed else ""
+    if needed and "workflows=write" in needed and _RUNS_OWN in words[0]:
+        remedy = (
+            "a run's own token makes no branch at a commit whose workflow files are not those of "
+            "the default branch: a person's does, flow promote staging"
+        )
     if "creations being restricted" in words[0]:
         remedy = "releases are published by the roles maintain and admin: ask somebody who has one"
     return FlowError("GitHub refuses: " + "; ".join(words), remedy)

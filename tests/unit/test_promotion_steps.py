@@ -6,7 +6,7 @@ import pytest
 from github import GithubException
 
 from flow.errors import FlowError
-from flow.promotion import steps
+from flow.promotion import steps, team
 from tests.unit.github_commits import push
 from tests.unit.github_hub import FULL_NAME, Served
 from tests.unit.github_hub import served as served
@@ -296,3 +296,14 @@ def test_what_was_told_to_users_at_length_still_fits_a_pull_requests_title(
     (done,) = steps.back_merge(served.repo)
     assert done.done == "opened"
     assert done.title.startswith("Back from staging: The list opens again.")
+
+
+def test_a_run_that_may_not_freeze_workflow_files_is_told_who_may() -> None:
+    refusal = GithubException(
+        403,
+        {"message": "Resource not accessible by integration"},
+        {"x-accepted-github-permissions": "contents=write; contents=write,workflows=write"},
+    )
+    told = team.explained(refusal)
+    assert "workflow files are not those of the default branch" in told.remedy
+    assert "flow promote staging" in told.remedy

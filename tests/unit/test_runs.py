@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,21 @@ def test_no_deploy_is_cancelled_and_no_waiting_one_dropped() -> None:
         if "environment" in job:
             assert job["concurrency"]["cancel-in-progress"] is False, name
             assert job["concurrency"].get("queue") == "max", name
+
+
+def test_only_what_reviewers_agree_to_is_a_deployment_of_github_s_own() -> None:
+    called = yaml.safe_load((ROOT / ".github/workflows/flow.yml").read_text())["jobs"]
+    environments = {
+        name: job["environment"] for name, job in called.items() if "environment" in job
+    }
+    assert environments.pop("prod") == "flow-prod"
+    assert all(each["deployment"] is False for each in environments.values())
+
+
+def test_a_run_s_image_is_named_with_its_version() -> None:
+    for file in (ROOT / ".github/workflows").glob("*.yml"):
+        for name, job in yaml.safe_load(file.read_text())["jobs"].items():
+            assert re.fullmatch(r"ubuntu-\d+\.\d+", job["runs-on"]), f"{file.name}: {name}"
 
 
 # Jobs that deploy or end: what GitHub says of a run, and the stack that is acted on. A deletion's
