@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -19,6 +20,10 @@ ALONE = frozenset({
     "tests/flow/test_docs_commands.py", "tests/flow/test_rehearsal.py",
     "tests/sandbox/test_services_cycle.py", "tests/sandbox/test_services_lifecycle.py",
 })  # fmt: skip
+
+# Two processes share the machine with servers: how long an example takes says nothing.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 # A shell starts a job in the background with SIGINT ignored, and what the job starts inherits
 # that: tests that interrupt something would wait for ever.
