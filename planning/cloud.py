@@ -55,6 +55,34 @@ def place(*, token: str, endpoint: str, server_type: str, locations: Sequence[st
     )
 
 
+def check_change(
+    *, token: str, endpoint: str, server_type: str, instead_of: str, disk: int
+) -> None:
+    """Raise CloudError where a server of type `instead_of` cannot become one of `server_type`.
+
+    Hetzner says so, too, but only once the server is off.
+
+    disk  GB of the disk it has
+    """
+
+    def look(client: Any) -> tuple[Any, Any]:
+        return tuple(map(client.server_types.get_by_name, (server_type, instead_of)))
+
+    new, old = _ask(token, endpoint, look)
+    why = ""
+    if new is not None and new.disk < disk:
+        why = f"its disk has {disk} GB, that one's {new.disk} GB, and Hetzner shrinks none"
+    # What is sold no more may be unknown.
+    if new is not None and old is not None and new.architecture != old.architecture:
+        why = f"its processor is {old.architecture}, that one's {new.architecture}"
+    if why:
+        raise CloudError(
+            f"This {instead_of} cannot become a {server_type}: {why}. Nothing was changed. "
+            f"Next: pulumi config set serverType {instead_of}, or a type that fits "
+            "(hcloud server-type list shows them)."
+        )
+
+
 def orphan(*, token: str, endpoint: str, name: str, addresses: Collection[str]) -> Orphan | None:
     """The server of that name that holds one of `addresses` (ids of primary IPs of the state).
 

@@ -11,7 +11,16 @@ def check_room(settings: Settings, token: str, last: Record, location: str) -> N
     And one for a demo that wakes.
     """
     server = last.find("Server")
-    other = bool(server) and server[0].properties.get("serverType") != settings.server_type
+    made = server[0].properties if server else {}
+    other = bool(server) and made.get("serverType") != settings.server_type
+    if other:
+        cloud.check_change(
+            token=token,
+            endpoint=settings.hcloud_endpoint,
+            server_type=settings.server_type,
+            instead_of=str(made.get("serverType")),
+            disk=int(made.get("primaryDiskSize") or 0),
+        )
     if other or (last.outputs.get("asleep") and not server):
         cloud.place(
             token=token,

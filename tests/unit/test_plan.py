@@ -64,6 +64,7 @@ def sold(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         "place",
         lambda **wanted: next(each for each in wanted["locations"] if each in locations),
     )
+    monkeypatch.setattr(cloud, "check_change", lambda **_: None)
     monkeypatch.setattr(cloud, "orphan", lambda **_: None)
     monkeypatch.setattr(cloud, "attached_to", lambda **_: None)
     monkeypatch.setattr(cloud, "lasting", lambda **_: {})
