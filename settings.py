@@ -19,6 +19,7 @@ from pydantic import SecretStr, ValidationError
 
 from components import given_hosts, naming
 from settings_model import (
+    HETZNER_API,
     LISTS,
     OBJECTS,
     REMEDIES,
@@ -30,7 +31,6 @@ from settings_model import (
 )
 
 ROOT: Final = Path(__file__).parent
-HETZNER_API: Final = "https://api.hetzner.cloud/v1"
 GITHUB_API: Final = "https://api.github.com"
 SECONDS_A_DAY: Final = 86400
 # One pull credential serves every stack, demos made on the spot included, and a default in
@@ -40,7 +40,7 @@ FROM_ENVIRONMENT: Final = {
     "registryPassword": "REGISTRY_PASSWORD",
 }
 
-__all__ = ["Settings", "SettingsError", "load", "parse", "recall"]
+__all__ = ["HETZNER_API", "Settings", "SettingsError", "load", "parse", "recall"]
 
 
 class SettingsError(pulumi.RunError):

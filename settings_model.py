@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
-from components import naming
+from components import naming, ssh_keys
 
 _DNS_NAME: Final = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -26,6 +26,9 @@ _SSH_KEY: Final = re.compile(
 _REPOSITORY: Final = r"^[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9_.-]+$"
 _REVIEWER: Final = r"^[A-Za-z0-9][A-Za-z0-9-]*(/[a-z0-9][a-z0-9_-]*)?$"
 REVIEWERS_AT_MOST: Final = 6  # GitHub's own limit of an environment
+NETWORKS_AT_MOST: Final = 100  # Hetzner's own limit of a firewall's rule
+HETZNER_API: Final = "https://api.hetzner.cloud/v1"
+_ARM_TYPES: Final = "cax"
 _Value = TypeVar("_Value")
 _OWN_VARIABLES: Final = frozenset({"VERSION", "IMAGES", "PUBLIC_URL"})
 
@@ -90,6 +93,11 @@ def _ssh_key(value: str) -> str:
     return value.strip()
 
 
+def _admin_key(value: str) -> str:
+    ssh_keys.check_public(value)
+    return value
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
@@ -120,7 +128,9 @@ def _private_key(value: SecretStr) -> SecretStr:
     if "PRIVATE KEY-----" not in value.get_secret_value():
         raise ValueError("is no private key")
     # sshd's client refuses a key file without its last line end.
-    return SecretStr(value.get_secret_value().strip() + "\n")
+    text = value.get_secret_value().strip() + "\n"
+    ssh_keys.check_private(text)
+    return SecretStr(text)
 
 
 def _variables(values: dict[str, _Value]) -> dict[str, _Value]:
@@ -149,6 +159,7 @@ def _text(value: object) -> object:
 
 DnsName = Annotated[str, AfterValidator(_dns_name)]
 SshKey = Annotated[str, AfterValidator(_ssh_key)]
+AdminKey = Annotated[SshKey, AfterValidator(_admin_key)]
 Network = Annotated[str, AfterValidator(_network)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
 Text = Annotated[str, BeforeValidator(_text)]
@@ -186,8 +197,8 @@ class Common(_Frozen):
     acme_email: str | None = Field(None, pattern=r"^[^@\s]+@[^@\s]+$")
     registry_username: str | None = None
     registry_password: SecretStr | None = None
-    admin_keys: tuple[SshKey, ...] = ()
-    ssh_from: tuple[Network, ...] = ()
+    admin_keys: tuple[AdminKey, ...] = ()
+    ssh_from: tuple[Network, ...] = Field((), max_length=NETWORKS_AT_MOST)
     environment: Annotated[dict[str, Text], AfterValidator(_variables)] = Field(
         default_factory=dict
     )
@@ -320,6 +331,16 @@ class Settings(Common):
         """Host of the registry the application's images are in, as docker understands it."""
         first = self.images.partition("/")[0]
         return first if "." in first or ":" in first or first == "localhost" else "docker.io"
+
+    @property
+    def architecture(self) -> str | None:
+        """The server's processor as images name it: amd64 or arm64; None where it is not known.
+
+        That of a given machine is not, nor that of a sandbox's servers: it is their host's.
+        """
+        if self.given_host is not None or self.hcloud_endpoint.rstrip("/") != HETZNER_API:
+            return None
+        return "arm64" if self.server_type.startswith(_ARM_TYPES) else "amd64"
 
     @property
     def holds_data(self) -> bool:

@@ -43,6 +43,7 @@ def resolve(
     environment: Mapping[str, str] | None = None,
     digests: Mapping[str, str] | None = None,
     credentials: Credentials | None = None,
+    architecture: str | None = None,
     client: httpx.Client | None = None,
 ) -> Pins:
     """Pins of every service, with `version` as the tag behind ${VERSION}.
@@ -50,8 +51,8 @@ def resolve(
     `version` may be a version's tag or a branch's (`naming.branch_slug`): the true version
     is read from the images' label. `digests` (image name → `sha256:…`) say what a tag was when it
     was pushed: another may stand there by now. `credentials` are used for the registry of `prefix`
-    only.
-    Raises ImageError.
+    only. `architecture` (amd64, arm64) is the server's processor, where it is known.
+    Raises ImageError, for an image that is not for that processor, too.
     """
     variables = {**(environment or {}), "IMAGES": prefix, "VERSION": version}
     home = Reference.parse(prefix).registry if "/" in prefix else ""
@@ -75,8 +76,9 @@ def resolve(
                     # Somebody else's, whose bytes are said: nothing has to be asked.
                     Sight(str(reference.digest), {}, {})
                     if is_written and "VERSION" not in written
-                    else Registry(http, reference, given).look()
+                    else Registry(http, reference, given).look(architecture or "amd64")
                 )
+                _check_processor(reference, known[key], architecture)
             images[service] = f"{reference.name}@{known[key].digest}"
             if "VERSION" in written:
                 labels = known[key].labels
@@ -86,6 +88,18 @@ def resolve(
         revision=_agreed(own, 1, "commit"),
         images=images,
         layers={name: size for each in known.values() for name, size in each.layers.items()},
+    )
+
+
+def _check_processor(reference: Reference, found: Sight, architecture: str | None) -> None:
+    if architecture is None or not found.architectures or architecture in found.architectures:
+        return
+    those = ", ".join(sorted(found.architectures))
+    raise ImageError(
+        f"the image {reference.name}:{reference.tag} is for {those}, and the server's processor "
+        f"(serverType) is {architecture}; build it with `docker build --platform "
+        f"linux/{architecture}`, or choose a serverType with a processor it is for (cax… are "
+        "arm64, all others amd64)"
     )
 
 

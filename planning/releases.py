@@ -114,6 +114,7 @@ def _newest(settings: Settings, text: str, tags: Sequence[str]) -> Kept:
                     environment=settings.environment,
                     digests=settings.digests,
                     credentials=credentials,
+                    architecture=settings.architecture,
                 )
             except images.NoImageError as error:
                 missing = missing or error

@@ -94,6 +94,8 @@ class Sight:
     labels: Mapping[str, str]
     layers: Mapping[str, int]
     """Digest of a layer once it is unpacked, as Docker lists it → its bytes as they are sent."""
+    architectures: frozenset[str] = frozenset()
+    """Processors it is for under Linux, as amd64 and arm64; empty where it does not say."""
 
 
 class Opened:
@@ -148,12 +150,17 @@ class Registry:
             return self._image.digest
         return digest_of(self._get(f"/manifests/{self._image.tag}").content)
 
-    def look(self) -> Sight:
-        """What the tag stands for now, and what it consists of. Raises NoImageError, ImageError."""
+    def look(self, architecture: str = "amd64") -> Sight:
+        """What the tag stands for now, and what it consists of on that processor.
+
+        Raises NoImageError, ImageError.
+        """
         answer = self._get(f"/manifests/{self._image.digest or self._image.tag}")
         manifest = answer.json()
+        architectures: set[str] = set()
         if "manifests" in manifest:
-            chosen = _for_servers(manifest["manifests"])
+            architectures = _architectures(manifest["manifests"])
+            chosen = _for_servers(manifest["manifests"], architecture)
             manifest = self._get(f"/manifests/{chosen}").json() if chosen else {}
         config = (manifest.get("config") or {}).get("digest")
         loaded = self._get(f"/blobs/{config}").json() if config else {}
@@ -164,6 +171,7 @@ class Registry:
             labels=(loaded.get("config") or {}).get("Labels") or {},
             # Of another number the two do not belong together: better none than wrong ones.
             layers=dict(zip(unpacked, packed, strict=True)) if len(unpacked) == len(packed) else {},
+            architectures=frozenset(architectures or {loaded.get("architecture") or ""} - {""}),
         )
 
     def tag(self, tag: str) -> str:
@@ -274,11 +282,17 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _for_servers(manifests: list[Mapping[str, Any]]) -> str | None:
-    """The manifest for Linux on x86-64, else the first that is for any platform."""
+def _architectures(manifests: list[Mapping[str, Any]]) -> set[str]:
+    """Processors that an index has a manifest for under Linux."""
+    platforms = [each.get("platform") or {} for each in manifests]
+    return {str(each.get("architecture")) for each in platforms if each.get("os") == "linux"}
+
+
+def _for_servers(manifests: list[Mapping[str, Any]], architecture: str) -> str | None:
+    """The manifest for Linux on that processor, else the first that is for any platform."""
     usable = [m for m in manifests if (m.get("platform") or {}).get("os") != "unknown"]
     for manifest in usable:
         platform = manifest.get("platform") or {}
-        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
+        if (platform.get("os"), platform.get("architecture")) == ("linux", architecture):
             return str(manifest["digest"])
     return str(usable[0]["digest"]) if usable else None

@@ -33,6 +33,8 @@ class FakeRegistry:
         self.answers: list[httpx.Response | Exception] = []
         self.built = ""
         """When what is pushed now says that it was built, as 2031-05-31T09:00:00Z."""
+        self.architecture = ""
+        """Of what is pushed now; empty: it does not say."""
         self.deletes = True
         """Whether deletion is switched on."""
         self.page = 0
@@ -43,6 +45,7 @@ class FakeRegistry:
             "config": {"Labels": labels or None},
             "rootfs": {"diff_ids": list(self.layers)},
             **({"created": self.built} if self.built else {}),
+            **({"architecture": self.architecture} if self.architecture else {}),
         }).encode()  # fmt: skip
         self.blobs[digest_of(config)] = config
         sent = [{"digest": f"sent-{name}", "size": size} for name, size in self.layers.items()]

@@ -89,6 +89,37 @@ def test_an_image_for_many_platforms_is_pinned_whole_and_read_for_servers(
     assert pins["version"] == "1.1.0"
 
 
+def test_an_image_for_other_processors_only_is_refused_with_the_one_it_has_to_be_for(
+    registry: FakeRegistry, resolve: Resolve
+) -> None:
+    arm = registry.push("example/app/web", "arm")
+    registry.push_index("example/app/web", "1.0.0", (arm, "linux", "arm64"), (arm, "b", "amd64"))
+    assert resolve(WEB, architecture="arm64")
+    with pytest.raises(ImageError, match=r"web:1.0.0 is for arm64.*--platform linux/amd64"):
+        resolve(WEB, architecture="amd64")
+
+
+def test_an_image_for_one_processor_says_so_in_its_configuration(
+    registry: FakeRegistry, resolve: Resolve
+) -> None:
+    registry.architecture = "amd64"
+    registry.push("example/app/web", "1.0.0")
+    with pytest.raises(ImageError, match=r"is for amd64.*is arm64"):
+        resolve(WEB, architecture="arm64")
+    assert resolve(WEB, architecture="amd64")
+
+
+def test_what_an_image_for_many_processors_consists_of_is_told_for_the_servers(
+    registry: FakeRegistry, resolve: Resolve
+) -> None:
+    intel = registry.push("example/app/web", "intel")
+    registry.layers = {"sha256:arm": 7}
+    arm = registry.push("example/app/web", "arm")
+    parts = (intel, "linux", "amd64"), (arm, "linux", "arm64")
+    registry.push_index("example/app/web", "1.0.0", *parts)
+    assert resolve(WEB, architecture="arm64")["layers"] == {"sha256:arm": 7}
+
+
 def test_an_image_is_asked_for_once_however_many_services_use_it(
     registry: FakeRegistry, resolve: Resolve
 ) -> None:
