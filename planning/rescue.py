@@ -31,6 +31,8 @@ _UNANSWERED: Final = (
     *("(uniqueness_error)", "EOF", "connection reset", "connection refused", "(timeout)"),
     *("(server_error)", "(service_error)", "(bad_gateway)", "(unknown_error)", "status code 5"),
 )
+# The second is what the API's description calls it; the first is what it says.
+_NO_ROOM: Final = ("(resource_unavailable)", "(placement_error)")
 _LATE: Final = ("context deadline exceeded", "Timeout while waiting")
 
 
@@ -62,7 +64,7 @@ def advice(failure: Failure, stage: Stage) -> str:
     """What a failure means and what to type next; pure. The provider has named the cause."""
     said = failure.errors[0]
     again = f"pulumi up -s {stage.stack}"
-    if "(resource_unavailable)" in said:
+    if any(sign in said for sign in _NO_ROOM):
         full = (
             f"Hetzner has no room for a {stage.server_type} in {stage.location} now; no server "
             "was changed. Next: "
@@ -72,6 +74,12 @@ def advice(failure: Failure, stage: Stage) -> str:
             return f"{full}{again}, which tries {stage.next_location}; or another type: {other}"
         # What exists stays where it is, and as it is.
         return f"{full}set the type back, or to another: {other} && {again}"
+    if "(no_space_left_in_location)" in said:
+        return (
+            f"Hetzner has no room for this volume in {stage.location} now. Next: {again} later; "
+            "or, for a stack that is new, elsewhere: pulumi config set --path 'locations[0]' "
+            f"{stage.next_location} -s {stage.stack} && {again}"
+        )
     if any(sign in said for sign in _LATE):
         return (
             f"Hetzner did not finish this in {stage.deadline} s (cloudDeadline). See "
@@ -113,7 +121,7 @@ def lost(failure: Failure) -> bool:
 def full(failure: Failure) -> bool:
     """Whether a server found no room where it was to be made; pure."""
     made = (failure.kind, failure.operation) == ("Server", "create")
-    return made and "(resource_unavailable)" in failure.errors[0]
+    return made and any(sign in failure.errors[0] for sign in _NO_ROOM)
 
 
 def left_over(failure: Failure, *, holds_data: bool) -> bool:

@@ -35,6 +35,8 @@ def failed(said: str, kind: str = "Server", operation: str = "create") -> Failur
             failed("no room (resource_unavailable)", operation="update"),
             ("no server was changed", f"pulumi config set serverType … -s staging && {UP}"),
         ),
+        (failed("no place (placement_error)"), ("fsn1", f"{UP}, which tries nbg1")),
+        (failed("full (no_space_left_in_location)", "Volume"), ("fsn1", "'locations[0]' nbg1", UP)),
         (failed("context deadline exceeded: [4]"), ("600 s", "cloudDeadline", UP)),
         (failed("limit reached (rate_limit_exceeded)"), ("rate limit", UP)),
         (failed("server limit (resource_limit_exceeded)", "PrimaryIp"), ("console", UP)),
