@@ -91,7 +91,18 @@ is_ready() {
     for unit in docker caddy deployment-flow-firewall; do
         systemctl is-active --quiet "$unit" || return 1
     done
+    # Somebody's `nft flush ruleset` leaves the unit active, and every port open.
+    nft list table inet deployment_flow >/dev/null 2>&1 || return 1
     [ -z "$VOLUME_DEVICE" ] || mountpoint -q /data
+}
+
+# Where the kernel has AppArmor on but its parser is missing, Docker confines no container and does
+# not say so: it only recommends the package. Where somebody else's Docker is, or a demo is a guest,
+# that is theirs to say; a container (the sandbox) has its host's kernel.
+wants_apparmor() {
+    case $missing in *docker.io*) ;; *) return 1 ;; esac
+    [ -n "$DEPLOY_KEY" ] && [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] &&
+        ! command -v apparmor_parser >/dev/null && ! systemd-detect-virt --quiet --container
 }
 
 install_packages() {
@@ -103,6 +114,7 @@ install_packages() {
         command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair#*:}"
     done
     [ -f /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+    wants_apparmor && missing="$missing apparmor"
     [ -n "$missing" ] || return 0
     command -v apt-get >/dev/null || fail "this server lacks$missing and has no apt-get; next: give one \
 with Debian 13, or install these by hand"
@@ -357,6 +369,7 @@ close_ports() {
     put 0644 "$here/firewall.nft" "$etc/firewall.nft" && changed=true
     put 0644 "$here/files/deployment-flow-firewall.service" \
         /etc/systemd/system/deployment-flow-firewall.service && changed=true
+    nft list table inet deployment_flow >/dev/null 2>&1 || changed=true
     if [ $changed = true ] || ! systemctl is-active --quiet deployment-flow-firewall; then
         say "closing every port but $SSH_PORT, 80 and 443 (exceptions: $etc/firewall.d)"
         others=$(ss -Hltn | awk '$4 !~ /^(127\.|\[::1\])/ {sub(/.*:/, "", $4); print $4}' |

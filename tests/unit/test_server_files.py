@@ -38,6 +38,12 @@ def test_docker_waits_for_the_firewall_and_the_release_for_the_data() -> None:
     assert "RequiresMountsFor=/data" in (SERVER / "files/deployment-flow.service").read_text()
 
 
+def test_the_firewall_is_there_again_after_the_distributions_own_has_flushed_all_tables() -> None:
+    unit = (SERVER / "files/deployment-flow-firewall.service").read_text().splitlines()
+    for line in ("After", "PartOf", "ReloadPropagatedFrom"):
+        assert f"{line}=nftables.service" in unit
+
+
 def test_the_deploy_user_may_run_the_agent_without_arguments_only() -> None:
     rules = [
         line for line in (SERVER / "files/sudoers").read_text().splitlines() if "NOPASSWD" in line
