@@ -1,5 +1,6 @@
 """What a stack that stays where its things are asks of Hetzner before anything is registered."""
 
+from components import guard
 from planning import cloud
 from planning.record import Record
 from settings_model import Settings
@@ -13,7 +14,9 @@ def check_room(settings: Settings, token: str, last: Record, location: str) -> N
     server = last.find("Server")
     made = server[0].properties if server else {}
     other = bool(server) and made.get("serverType") != settings.server_type
-    if other:
+    # One that was let go of is made anew (`flow rebuild`), of whatever type.
+    named = guard.let_go(guard.Held(server=made), settings.confirm) if other else None
+    if other and (named is None or named.protected):
         cloud.check_change(
             token=token,
             endpoint=settings.hcloud_endpoint,

@@ -45,5 +45,15 @@ def test_a_type_with_another_processor_is_refused(cloud: Cloud, application: Any
         check(cloud, arm, serverType="cx23", primaryDiskSize=40)
 
 
+def test_a_server_that_was_let_go_of_is_made_anew_as_any_type(
+    cloud: Cloud, application: Any
+) -> None:
+    arm = wanted(application, serverType="cax11", confirm="replace-server-1")
+    held = {"serverType": "cx33", "primaryDiskSize": 80}
+    check(cloud, arm, **held)
+    with pytest.raises(hetzner.CloudError):
+        check(cloud, arm, **held, shutdownBeforeDeletion=True)
+
+
 def test_a_type_that_is_sold_no_more_may_become_another(cloud: Cloud, application: Any) -> None:
     check(cloud, wanted(application), serverType="cx11", primaryDiskSize=20)
