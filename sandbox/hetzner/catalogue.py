@@ -28,12 +28,6 @@ def locations() -> list[Record]:
 
 
 @cache
-def datacenters() -> list[Record]:
-    """All data centres, as the API shows them (deprecated there)."""
-    return [_datacenter(entry) for entry in _raw()["datacenters"]]
-
-
-@cache
 def server_types() -> list[Record]:
     """All server types, as the API shows them."""
     return [_server_type(entry) for entry in _raw()["server_types"]]
@@ -53,11 +47,6 @@ def by_reference(records: list[Record], reference: object) -> Record | None:
     return next((r for r in records if wanted in (str(r["id"]), r["name"])), None)
 
 
-def datacenter_in(location: str) -> Record:
-    """The data centre the API still shows for things in a location."""
-    return next(d for d in datacenters() if d["location"]["name"] == location)
-
-
 def price(net: Decimal) -> dict[str, str]:
     """A net price with its gross."""
     gross = net * (1 + Decimal(prices()["vat"]) / 100)
@@ -74,19 +63,6 @@ def monthly(net: str) -> dict[str, dict[str, str]]:
     """The hourly and monthly price of a monthly net price."""
     amount = Decimal(net)
     return {"price_hourly": price(amount / HOURS_A_MONTH), "price_monthly": price(amount)}
-
-
-def _datacenter(entry: dict[str, Any]) -> Record:
-    here = [
-        kind["id"]
-        for kind in server_types()
-        if any(place["name"] == entry["location"] for place in kind["locations"])
-    ]
-    return {
-        **entry,
-        "location": by_reference(locations(), entry["location"]),
-        "server_types": {"supported": here, "available": here, "available_for_migration": here},
-    }
 
 
 def _server_type(entry: dict[str, Any]) -> Record:

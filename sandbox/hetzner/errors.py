@@ -11,6 +11,7 @@ STATUS = {
     "not_found": 404,
     "firewall_resource_not_found": 404,
     "uniqueness_error": 409,
+    "deprecated_api_endpoint": 410,
     "conflict": 409,
     "resource_unavailable": 412,
     "placement_error": 412,

@@ -9,7 +9,7 @@ DESCRIPTION = Path(__file__).parent / "spec" / "hcloud.json.gz"
 
 # The description says these are strings; clients send numbers too, and the real
 # API takes both.
-REFERENCES = ("image", "server_type", "location", "datacenter", "ssh_keys")
+REFERENCES = ("image", "server_type", "location", "ssh_keys")
 _REQUEST_PREFIXES = (
     "create_server_",
     "rebuild_server_",
@@ -23,6 +23,14 @@ def _relax(content: dict[str, Any]) -> None:
     schemas = content["components"]["schemas"]
     # The only type of assignee there is may be left out.
     schemas["create_primary_ip_request"]["required"].remove("assignee_type")
+    # Servers and primary IPs lost it in July 2026, as the description announces.
+    primary_ips = "list_primary_ips_response"
+    showing = [schemas["server"], schemas[primary_ips]["properties"]["primary_ips"]["items"]] + [
+        schemas[f"{verb}_primary_ip_response"]["properties"]["primary_ip"]
+        for verb in ("create", "get", "replace")
+    ]
+    for shown in showing:
+        shown["required"].remove("datacenter")
     either = {"type": ["string", "integer"]}
     for name, schema in schemas.items():
         if name.endswith("_request") and name.startswith(_REQUEST_PREFIXES):

@@ -296,11 +296,18 @@ def test_the_catalogue_sells_what_hetzner_sells(cloud: Cloud) -> None:
         image.update(description="mine")
     prices = cloud.raw.get("/pricing").json()["pricing"]
     assert prices["currency"] == "EUR"
-    first = cloud.raw.get("/datacenters").json()["datacenters"][0]
-    found = cloud.raw.get(f"/datacenters/{first['id']}").json()["datacenter"]
-    assert found["location"]["name"] == "fsn1"
-    for path in ("/locations/99", "/server_types/1", "/images/1", "/datacenters/99"):
+    for path in ("/locations/99", "/server_types/1", "/images/1"):
         assert cloud.raw.get(path).status_code == 404
+
+
+def test_data_centres_are_gone_as_they_are_at_hetzner(cloud: Cloud) -> None:
+    cloud.server()
+    for path in ("/datacenters", "/datacenters/4"):
+        assert cloud.raw.get(path).status_code == 410
+    for kind in ("servers", "primary_ips"):
+        (first, *_) = cloud.raw.get(f"/{kind}").json()[kind]
+        assert first["location"]["name"] == "fsn1"
+        assert "datacenter" not in first
 
 
 def test_an_arm_server_takes_the_arm_image_of_a_name(cloud: Cloud) -> None:

@@ -1,8 +1,8 @@
-"""Locations and the (deprecated) data centres."""
+"""Locations, which stand for what was a data centre."""
 
 from sandbox.hetzner import catalogue
 from sandbox.hetzner.cloud import Call
-from sandbox.hetzner.errors import not_found
+from sandbox.hetzner.errors import ApiError, not_found
 from sandbox.hetzner.listing import Answer, page, select
 from sandbox.hetzner.routing import Routes
 
@@ -26,17 +26,7 @@ def get_location(call: Call) -> Answer:
 
 
 @routes.get("/datacenters")
-def list_datacenters(call: Call) -> Answer:
-    """All data centres."""
-    chosen = select(catalogue.datacenters(), call.query, sorts=("id", "name"))
-    first = catalogue.datacenters()[0]["id"]
-    return page("datacenters", call.path, chosen, dict, call.query, recommendation=first)
-
-
 @routes.get("/datacenters/{id}")
-def get_datacenter(call: Call) -> Answer:
-    """One data centre."""
-    found = catalogue.by_reference(catalogue.datacenters(), call.params["id"])
-    if found is None:
-        raise not_found("datacenter", call.params["id"])
-    return Answer(200, {"datacenter": found})
+def get_datacenters(_: Call) -> Answer:
+    """What there is no more since October 2026, as the description does not know yet."""
+    raise ApiError("deprecated_api_endpoint", "the data centres are gone: use /locations")

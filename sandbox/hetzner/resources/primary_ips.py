@@ -23,7 +23,6 @@ def render(primary_ip: Record) -> dict[str, Any]:
         "blocked": False,
         "protection": primary_ip["protection"],
         "location": catalogue.by_reference(catalogue.locations(), primary_ip["location"]),
-        "datacenter": catalogue.datacenter_in(primary_ip["location"]),
         "created": timestamp(primary_ip["created"]),
     }
 
@@ -54,9 +53,6 @@ def create_primary_ip(call: Call) -> Answer:
         server = call.find("server", body["assignee_id"])
         check_fits(call.store, server, body["type"])
         place = server["location"]
-    elif body.get("datacenter"):
-        datacenter = catalogue.by_reference(catalogue.datacenters(), body["datacenter"])
-        place = datacenter["location"]["name"] if datacenter else body["datacenter"]
     else:
         place = body.get("location")
     location = catalogue.by_reference(catalogue.locations(), place)

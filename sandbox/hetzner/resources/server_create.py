@@ -67,11 +67,6 @@ def _wanted_ips(call: Call) -> tuple[dict[str, Record], list[str]]:
 def _location(call: Call, kind: Record, bound: list[Record]) -> str:
     """Where the server goes: as asked, else where its things are."""
     wanted = call.body.get("location")
-    if wanted is None and call.body.get("datacenter"):
-        datacenter = catalogue.by_reference(catalogue.datacenters(), call.body["datacenter"])
-        if datacenter is None:
-            raise not_found("datacenter", call.body["datacenter"])
-        wanted = datacenter["location"]["name"]
     if wanted is None:
         wanted = bound[0]["location"] if bound else kind["locations"][0]["name"]
     place = catalogue.by_reference(catalogue.locations(), wanted)

@@ -34,7 +34,6 @@ def render(store: Store, server: Record) -> dict[str, Any]:
         "private_net": [],
         "server_type": kind,
         "location": catalogue.by_reference(catalogue.locations(), server["location"]),
-        "datacenter": catalogue.datacenter_in(server["location"]),
         "image": machines.image(server["image"]),
         "iso": None,
         "rescue_enabled": False,

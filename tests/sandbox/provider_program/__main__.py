@@ -142,8 +142,6 @@ pulumi.export("location", hcloud.get_location(id=places[0].id).name)
 pulumi.export("locations", len(places))
 pulumi.export("zones", zone.name.apply(lambda name: hcloud.get_zone(name=name).ttl))
 pulumi.export("records", hcloud.get_zone_rrsets_output(zone=zone.name).rrsets.apply(len))
-centres = hcloud.get_datacenters().datacenters
-pulumi.export("centre", hcloud.get_datacenter(id=centres[0].id).name)
 pulumi.export(
     "none",
     [
