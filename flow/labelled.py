@@ -23,7 +23,7 @@ DATA = frozenset({"volume", "snapshot"})
 UNPRICED = frozenset({"load balancer", "floating IP", "snapshot"})
 """Kinds that are paid for, and that no stack makes: what they cost is not known here."""
 # What was just let go of is in use for some seconds more.
-_PASSING = frozenset({"conflict", "locked", "resource_in_use"})
+_PASSING = frozenset({"conflict", "locked", "must_be_unassigned", "resource_in_use"})
 _PATIENCE_SECONDS = 30.0
 
 

@@ -316,3 +316,13 @@ def test_an_arm_server_takes_the_arm_image_of_a_name(cloud: Cloud) -> None:
     x86 = cloud.client.images.get_by_name_and_architecture("debian-13", "x86")
     with refused("invalid_input"):
         cloud.server("other", server_type=ServerType(name="cax11"), image=Image(id=x86.id))
+
+
+def test_a_firewalls_rule_takes_so_many_networks_and_no_more(cloud: Cloud) -> None:
+    def create(count: int) -> int:
+        networks = [f"198.51.{each // 256}.{each % 256}/32" for each in range(count)]
+        rule = {"direction": "in", "protocol": "tcp", "port": "22", "source_ips": networks}
+        body = {"name": f"of-{count}", "rules": [rule]}
+        return cloud.raw.post("/firewalls", json=body).status_code
+
+    assert [create(100), create(101)] == [201, 422]

@@ -16,6 +16,7 @@ routes = Routes()
 
 MOST_RULES = 50
 MOST_FIREWALLS = 5
+MOST_NETWORKS = 100
 
 
 def _matching(call: Call, selector: str) -> list[int]:
@@ -61,6 +62,8 @@ def check_rule(rule: dict[str, Any], place: str) -> dict[str, Any]:
         networks, others = others, networks
     if not rule.get(networks):
         raise invalid(**{f"{place}.{networks}": "must not be empty"})
+    if len(rule[networks]) > MOST_NETWORKS:
+        raise invalid(**{f"{place}.{networks}": f"at most {MOST_NETWORKS} networks are allowed"})
     if rule.get(others):
         raise invalid(**{f"{place}.{others}": f"must be empty for direction {rule['direction']}"})
     try:
