@@ -261,6 +261,10 @@ def token_checks(stage: str, token: str, address: str, zone: str, hostname: str)
         mend = backends.command(stage, "config set hostname NAME")
         mend = f"make it there, or: {mend}, and zone empty"
         checks.append(missing(f"{stage}: zone", seen, mend))
+    elif zone in access.secondary:
+        seen = f"{zone} is a secondary zone: its records are kept at its primary name servers"
+        mend = "make it a primary one, or leave zone empty and enter the records there"
+        checks.append(missing(f"{stage}: zone", seen, mend))
     elif zone in access.astray:
         seen = f"{zone} is not delegated to Hetzner: its names are not found, no certificate comes"
         checks.append(missing(f"{stage}: zone", seen, access.astray[zone]))

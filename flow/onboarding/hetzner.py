@@ -28,6 +28,8 @@ class Access:
     """Stages that servers in the project are labelled with."""
     astray: Mapping[str, str] = field(default_factory=dict)
     """Zones whose name servers nobody is sent to, and what mends it."""
+    secondary: frozenset[str] = frozenset()
+    """Zones that are copies: nobody can add a record to one."""
 
 
 def ask(token: str, endpoint: str) -> Access:
@@ -61,6 +63,9 @@ def ask(token: str, endpoint: str) -> Access:
         stages=frozenset(str((each.get("labels") or {}).get("stage") or "") for each in servers)
         - {""},
         astray={str(each["name"]): mend for each in zones["zones"] if (mend := _delegation(each))},
+        secondary=frozenset(
+            str(each["name"]) for each in zones["zones"] if each.get("mode") == "secondary"
+        ),
     )
 
 

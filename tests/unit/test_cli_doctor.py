@@ -170,6 +170,20 @@ def test_a_zone_that_nobody_is_sent_to_is_told_with_its_name_servers(
     assert (found.state, found.mend) == ("missing" if mend else "ok", mend)
 
 
+def test_a_zone_that_takes_no_records_is_told() -> None:
+    def answer(method: str, path: str) -> tuple[int, Any]:
+        if method == "POST":
+            return 422, {"error": {"code": "invalid_input"}}
+        zones = [{"name": "a.test", "mode": "secondary"}, {"name": "b.test", "mode": "primary"}]
+        return 200, {"zones": zones} if path == "/zones" else {"servers": []}
+
+    with served(answer) as url:
+        *_, copy = doctor.token_checks("prod", "word", url, "a.test", "")
+        *_, own = doctor.token_checks("prod", "word", url, "b.test", "")
+    assert (copy.state, own.state) == ("missing", "ok")
+    assert "secondary" in copy.seen
+
+
 def test_a_token_of_another_stages_project_is_told() -> None:
     with served(cloud((422, "invalid_input"), ("prod", "dev"))) as url:
         prod = doctor.token_checks("prod", "word", url, "a.test", "")
