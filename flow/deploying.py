@@ -112,13 +112,21 @@ def told_certificate(found: state.State, since: float) -> str:
     """
     if found.tls != "pending" or found.deployed is None or found.deployed < int(since):
         return ""
-    host = found.outputs.get("hostname") or "its name"
-    address = found.outputs.get("ipv4") or "the server"
-    return (
+    host = str(found.outputs.get("hostname") or "its name")
+    address = str(found.outputs.get("ipv4") or "the server")
+    said = (
         f"warning: {host} has no certificate yet, so it does not answer by https. It is asked for "
         "again by itself, after a minute and then less often: no other deploy is needed. Next: "
-        f"have the DNS record of {host} say {address}, and ports 80 and 443 of it open"
     )
+    own, made_of, domain = host.partition(f".{address.replace('.', '-')}.")
+    if made_of and own:
+        # There is no record to correct, and everybody's names there share one limit.
+        return (
+            f"{said}have ports 80 and 443 of {address} open; where the authority has given out as "
+            f"many as it does for {domain}, a name of your own (zone, hostname), or another "
+            "addressDomain"
+        )
+    return f"{said}have the DNS record of {host} say {address}, and ports 80 and 443 of it open"
 
 
 def told_pin(pinned: Any, deployed: Deployed) -> str:

@@ -120,9 +120,11 @@ def test_a_demos_stack_is_made_where_it_is_missing(team: tuple[Project, _Engine]
     assert engine.asked == [up, ("create", "feature-demo-x"), up]
 
 
-def certificate(tls: str, handed_over: str = "2031-05-31T09:00:10.5Z") -> str:
+def certificate(
+    tls: str, handed_over: str = "2031-05-31T09:00:10.5Z", hostname: str = "app.example.org"
+) -> str:
     """What is said of a deploy that began at 09:00 and left this in the state."""
-    outputs = {"hostname": "app.example.org", "ipv4": "203.0.113.9"}
+    outputs = {"hostname": hostname, "ipv4": "203.0.113.9"}
     release = "urn:pulumi:dev::p::command:local:Command::dev-release"
     found = state.parse(
         {
@@ -142,6 +144,12 @@ def test_a_deploy_that_got_no_certificate_says_which_record_is_missing() -> None
     assert said.startswith("warning: app.example.org has no certificate yet")
     assert "no other deploy is needed" in said
     assert "Next: have the DNS record of app.example.org say 203.0.113.9" in said
+
+
+def test_a_name_made_of_its_address_has_no_record_to_correct() -> None:
+    said = certificate("pending", hostname="x.203-0-113-9.sslip.io")
+    assert "DNS record" not in said
+    assert "as it does for sslip.io, a name of your own" in said
 
 
 def test_of_one_that_is_there_or_was_awaited_at_an_earlier_deploy_nothing_is_said() -> None:
