@@ -59,6 +59,35 @@ def test_the_same_release_again_does_nothing(bench: Bench) -> None:
     assert bench.commands.steps() == []
 
 
+def test_the_same_release_again_has_a_missing_certificate_asked_for_at_once(bench: Bench) -> None:
+    bench.deploy(request())
+    bench.commands.ran.clear()
+    bench.probe.has_certificate = False
+    assert bench.deploy(request())["tls"] == "pending"
+    assert bench.commands.steps() == ["caddy"]
+
+
+def test_the_next_version_has_a_missing_certificate_asked_for_at_once(bench: Bench) -> None:
+    first, second = request(1), request(2)
+    second["bundle"]["files"]["Caddyfile"] = first["bundle"]["files"]["Caddyfile"]
+    bench.deploy(first)
+    bench.commands.ran.clear()
+    bench.probe.has_certificate = False
+    bench.deploy(second)
+    assert [line for line in bench.commands.ran if "caddy" in line and "reload" in line] == [
+        "systemctl reload caddy"
+    ]
+
+
+def test_a_deploy_says_that_a_server_waits_for_a_reboot(bench: Bench) -> None:
+    bench.deploy(request(1))
+    assert not [line for line in bench.said if "reboot" in line]
+    bench.machine.reboot_required.parent.mkdir(parents=True)
+    bench.machine.reboot_required.touch()
+    bench.deploy(request(2))
+    assert [line for line in bench.said if line.startswith("warning: upgrades of this server wait")]
+
+
 def test_the_same_release_is_started_again_when_it_is_not_well(bench: Bench) -> None:
     bench.deploy(request())
     bench.commands.ran.clear()

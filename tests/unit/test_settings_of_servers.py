@@ -1,5 +1,6 @@
 """What a server would not take is a mistake in the settings, found before one is made."""
 
+import base64
 import json
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -51,3 +52,10 @@ def test_ssh_may_be_kept_to_no_more_networks_than_a_rule_of_hetzners_takes() -> 
 def test_what_counts_as_short_is_what_servers_are_told() -> None:
     told = (ROOT / "remote/server/files/sshd.conf").read_text()
     assert f"RequiredRSASize {ssh_keys.RSA_AT_LEAST}\n" in told
+
+
+def test_a_key_that_lives_in_a_security_key_is_taken() -> None:
+    kind, point, application = b"sk-ssh-ed25519@openssh.com", bytes(32), b"ssh:"
+    blob = b"".join(len(part).to_bytes(4) + part for part in (kind, point, application))
+    line = f"{kind.decode()} {base64.b64encode(blob).decode()} ada@example.org"
+    assert parse(values={"adminKeys": json.dumps([line])}).admin_keys == (line,)

@@ -93,7 +93,7 @@ class Caddy:
 
     def is_serving(self, release: Release) -> bool:
         """Whether the release's configuration is in place and its slot has the traffic."""
-        return self._is_loaded(release) and (self._folder / SLOT_FILE).exists() == (
+        return self.is_loaded(release) and (self._folder / SLOT_FILE).exists() == (
             release.slot != SLOTS[0]
         )
 
@@ -103,7 +103,7 @@ class Caddy:
         From one version to the next with the same routes no connection is closed: Caddy looks at
         every request for the file that says which slot it is.
         """
-        if not self._is_loaded(release):
+        if not self.is_loaded(release):
             self._load(release)
         slot = self._folder / SLOT_FILE
         if release.slot == SLOTS[0]:
@@ -111,11 +111,16 @@ class Caddy:
         else:
             slot.touch()
 
-    def _is_loaded(self, release: Release) -> bool:
+    def is_loaded(self, release: Release) -> bool:
+        """Whether the release's configuration is the one in force."""
         target = self._folder / "Caddyfile"
         if (self._folder / LOADING).exists() or not target.exists():
             return False
         return target.read_bytes() == (release.path / "Caddyfile").read_bytes()
+
+    def ask_again(self) -> None:
+        """Have a missing certificate asked for at once; where that fails Caddy asks later."""
+        self._commands.run(["systemctl", "reload", "caddy"], seconds=60)
 
     def _load(self, release: Release) -> None:
         """Put a release's configuration in place; requests under way are answered."""

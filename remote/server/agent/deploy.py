@@ -70,7 +70,7 @@ class Deployer:
         release = self._write(request, other(before.slot) if before else SLOTS[0])
         if before is not None and before.id == release.id and self._switch.is_well(before):
             self._say(f"release {release.id} already runs and is well")
-            return self._result(before, changed=False, tls=self._switch.tls(before, 0))
+            return self._result(before, changed=False, tls=self._switch.certificate(before))
         self._say(f"deploying version {bundle['version']} as release {release.id}")
         self._prepare(release)
         try:
@@ -93,6 +93,11 @@ class Deployer:
                 "removes it"
             )
         self._tidy()
+        if self._machine.reboot_required.exists():
+            self._say(
+                "warning: upgrades of this server wait for a reboot, of about a minute; "
+                "next: `flow ssh ENV -- reboot`, or Hetzner's console"
+            )
         self._say(f"version {bundle['version']} is live at {bundle['url']}")
         return self._result(release, changed=True, tls=tls)
 

@@ -42,6 +42,11 @@ class Machine:
         """Where images and containers take their space."""
         return self.root / "var/lib/docker"
 
+    @property
+    def reboot_required(self) -> Path:
+        """Is there while an upgrade, of the kernel for one, waits for a reboot."""
+        return self.root / "run/reboot-required"
+
     def facts(self) -> dict[str, str]:
         """What provision.sh wrote down: VOLUME (a device or empty) and FINGERPRINT."""
         path = self.root / "etc/deployment-flow/server.conf"

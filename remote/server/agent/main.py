@@ -161,7 +161,11 @@ def _read_request() -> bytes:
 def _verb_status(machine: Machine, _: list[str]) -> dict[str, object]:
     release = Store(machine.state).current()
     usage = shutil.disk_usage(machine.state)
-    answer: dict[str, object] = {"ok": True, "disk_free_mib": usage.free // 1024**2}
+    answer: dict[str, object] = {
+        "ok": True,
+        "disk_free_mib": usage.free // 1024**2,
+        "reboot_required": machine.reboot_required.exists(),
+    }
     if release is None:
         return {**answer, "release": None}
     wanted = ("Service", "State", "Health", "ExitCode", "Status")

@@ -63,8 +63,9 @@ class Switch:
         manifest = release.manifest
         self._up(release, self._early(release))
         self._await_targets(release)
+        was_loaded = self._caddy.is_loaded(release)
         self._caddy.serve(release)
-        tls = self._await_public(release)
+        tls = self._await_public(release, was_loaded=was_loaded)
         if before is not None and before.folder != release.folder:
             self._retire(before)
         if late(release.compose, release.doubled):
@@ -138,10 +139,10 @@ class Switch:
                     )
                 self._sleep(0.5)
 
-    def _await_public(self, release: Release) -> str:
+    def _await_public(self, release: Release, *, was_loaded: bool) -> str:
         """Every health path through Caddy; only a missing certificate is forgiven."""
         manifest = release.manifest
-        tls = self.tls(release, CERTIFICATE_SECONDS)
+        tls = self.certificate(release) if was_loaded else self.tls(release, CERTIFICATE_SECONDS)
         if tls == "pending":
             why = self._caddy.refusal(manifest["hostname"])
             self._say(
@@ -161,6 +162,18 @@ class Switch:
                         "check the labels deployment-flow.path and deployment-flow.health",
                     )
                 self._sleep(0.5)
+        return tls
+
+    def certificate(self, release: Release) -> str:
+        """As `tls`, of routes that were loaded before; a missing certificate is asked for anew.
+
+        Caddy waits for hours after some failures; whoever deploys may have mended their cause.
+        """
+        tls = self.tls(release, 0)
+        if tls == "pending":
+            self._say("no certificate yet: asking for one again")
+            self._caddy.ask_again()
+            tls = self.tls(release, CERTIFICATE_SECONDS)
         return tls
 
     def tls(self, release: Release, seconds: float) -> str:
