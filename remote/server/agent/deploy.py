@@ -13,6 +13,7 @@ from .caddy import HASH_PLACE, Caddy
 from .commands import Commands
 from .compose import Compose
 from .errors import DeployError
+from .given_files import marked
 from .health import Probe
 from .jobs import JobsRun
 from .machine import Machine
@@ -172,8 +173,10 @@ class Deployer:
         if HASH_PLACE in files["Caddyfile"]:
             hashed = self.store.hashed(password, self.caddy.hash_password)
             files["Caddyfile"] = files["Caddyfile"].replace(HASH_PLACE, hashed)
+        environment = {**bundle["environment"], **(request.get("secrets") or {})}
+        told = marked(compose, environment, self.store.keyed)
         for each in SLOTS:
-            rendered = compose_in(each, compose, bundle.get("doubled") or [])
+            rendered = compose_in(each, told, bundle.get("doubled") or [])
             files[f"{each}/compose.yaml"] = json.dumps(rendered, indent=2, sort_keys=True)
         kept = (
             "version", "revision", "url", "hostname", "images", "jobs", "data", "doubled",
@@ -185,7 +188,6 @@ class Deployer:
             "who": str(request.get("who") or "unknown"),
             "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
-        environment = {**bundle["environment"], **(request.get("secrets") or {})}
         self.store.write(release_id, files, environment, manifest)
         return exists
 

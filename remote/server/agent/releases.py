@@ -125,9 +125,12 @@ class Store:
         Keyed, so that an id in a log says nothing about a weak secret in it.
         """
         parts = {key: request.get(key) for key in ("bundle", "secrets", "auth")}
-        text = json.dumps(parts, sort_keys=True).encode()
-        digest = hmac.new(self._key(), text, hashlib.sha256).hexdigest()
+        digest = self.keyed(json.dumps(parts, sort_keys=True))
         return f"{request['bundle']['id']}-{digest[:8]}"
+
+    def keyed(self, text: str) -> str:
+        """A text's hash, in hex, that only this server can make."""
+        return hmac.new(self._key(), text.encode(), hashlib.sha256).hexdigest()
 
     def write(
         self,
@@ -210,7 +213,7 @@ class Store:
         A new one has new salt: every release's routes would differ, and be loaded anew for it.
         """
         path = self._state / "password.json"
-        digest = hmac.new(self._key(), password.encode(), hashlib.sha256).hexdigest()
+        digest = self.keyed(password)
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         if known.get("of") != digest:
             known = {"of": digest, "hash": make(password)}
