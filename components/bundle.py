@@ -9,11 +9,12 @@ import json
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from components import caddyfile, compose_check, plain_yaml
+from components import caddyfile, compose_advice, compose_check, compose_files, plain_yaml
 from components import compose as rules
 from components.caddyfile import Route, Site
 
@@ -85,9 +86,30 @@ def load(text: str) -> dict[str, Any]:
     return loaded
 
 
+def carried(file: Path, within: Path) -> str:
+    """A Compose file's text, with the files it takes from the application's folder in it.
+
+    As it is written where it takes none. Raises ComposeError with every mistake of the Compose
+    file where one of its files cannot be in a release, and OSError.
+    """
+    text = file.read_text("utf-8")
+    compose = load(text)
+    if compose_check.misshapen(compose):
+        return text  # which the check of the release says in full
+    whole, mistakes = compose_files.carry(compose, file.parent, within)
+    if mistakes:
+        raise ComposeError(mistakes + check(whole))
+    return text if whole == compose else plain_yaml.dump(whole)
+
+
 def check(compose: Any) -> list[str]:
     """Why a Compose file cannot be deployed; empty when it can. See docs/compose.md."""
     return compose_check.check(compose)
+
+
+def advice(compose: Mapping[str, Any]) -> list[str]:
+    """What a Compose file that can be deployed may not mean: warnings, each with its remedy."""
+    return compose_advice.advice(compose)
 
 
 def ports(names: Collection[str]) -> dict[str, int]:
@@ -126,7 +148,12 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
     rendered = {
         "services": {
             name: _service(
-                service, release.images[name], sorted(names), jobs, public_ports.get(name)
+                service,
+                release.images[name],
+                sorted(names),
+                jobs,
+                services.keys(),
+                public_ports.get(name),
             )
             for name, service in services.items()
         },
@@ -138,7 +165,7 @@ def render(release: Release, public: Public, variables: Variables) -> dict[str, 
     }
     if volumes := _volumes(release.compose):
         rendered["volumes"] = volumes
-    doubled = sorted(name for name, each in services.items() if rules.runs_twice(each))
+    doubled = rules.doubled(release.compose)
     routes, targets = _routes(services, public_ports, doubled)
     site = Site(
         address=url,
@@ -213,7 +240,7 @@ def _jobs(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
             return
         seen.add(name)
         for other in sorted(rules.depends_on(services[name])):
-            if rules.is_job(services[other]):
+            if rules.is_job(services.get(other) or {}):
                 visit(other)
         ordered.append(name)
 
@@ -227,26 +254,40 @@ def _service(
     image: str,
     names: list[str],
     jobs: list[str],
+    running: Collection[str],
     port: int | None,
 ) -> dict[str, Any]:
     kept = {key: value for key, value in service.items() if key in _KEPT}
-    waits = {n: o for n, o in rules.depends_on(service).items() if n not in jobs}
+    waits = {n: o for n, o in rules.depends_on(service).items() if n in running and n not in jobs}
     # Jobs run before services are replaced, so no service waits for one here.
     if waits:
         kept["depends_on"] = waits
     kept["image"] = image
     is_job = rules.is_job(service)
     kept["restart"] = "no" if is_job else "unless-stopped"
+    if (kept.get("deploy") or {}).get("restart_policy"):
+        # Compose would take this one's word.
+        kept["deploy"] = {k: v for k, v in kept["deploy"].items() if k != "restart_policy"}
     if is_job:
         kept["profiles"] = ["job"]
     if port is not None:
         kept["ports"] = [f"127.0.0.1:{port}:{rules.labels_of(service)[rules.HTTP]}"]
-    if service.get("env_file"):
+    if rules.env_files(service):
         kept["environment"] = _with_all(kept.get("environment"), names)
+    for kind in ("configs", "secrets"):
+        if isinstance(kept.get(kind), list):
+            kept[kind] = [_with_number(each) for each in kept[kind]]
     kept.setdefault(
         "logging", {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}
     )
     return kept
+
+
+def _with_number(entry: Any) -> Any:
+    """A file's mode as a number: Debian's Compose takes "0440" for a decimal one."""
+    if isinstance(entry, Mapping) and isinstance(mode := entry.get("mode"), str):
+        return {**entry, "mode": int(mode, 8)}
+    return entry
 
 
 def _with_all(environment: Any, names: list[str]) -> dict[str, Any]:

@@ -51,6 +51,42 @@ def runs_twice(service: Mapping[str, Any]) -> bool:
     return own and not named_volumes(service)
 
 
+def doubled(compose: Mapping[str, Any]) -> list[str]:
+    """Services of which two may run at once, sorted.
+
+    A public one that keeps nothing and waits for such a service is among them, whosever image it
+    has: it may hand requests on, web servers look up an address once, and that service's next
+    version has another.
+    """
+    services = services_of(compose)
+    found = {name for name, service in services.items() if runs_twice(service)}
+    proxies = {
+        name
+        for name, service in services.items()
+        if HTTP in (labels := labels_of(service))
+        and SINGLE not in labels
+        and not is_job(service)
+        and not named_volumes(service)
+        and depends_on(service).keys() & found
+    }
+    return sorted(found | proxies)
+
+
+def named_in_configs(compose: Mapping[str, Any], service: Mapping[str, Any]) -> set[str]:
+    """Services whose address a service's configs name, as a web server's does."""
+    found: set[str] = set()
+    for entry in service.get("configs") or []:
+        source = entry.get("source") if isinstance(entry, Mapping) else entry
+        config = (compose.get("configs") or {}).get(source) or {}
+        content = str(config.get("content") or "")
+        found |= {name for name in services_of(compose) if _is_host_in(content, re.escape(name))}
+    return found
+
+
+def _is_host_in(text: str, name: str) -> bool:
+    return bool(re.search(rf"(?<![\w.-]){name}:\d|//{name}(?![\w.-])", text))
+
+
 def named_volumes(service: Mapping[str, Any]) -> list[str]:
     """Named volumes that a service mounts."""
     found = []
@@ -75,6 +111,19 @@ def depends_on(service: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if isinstance(given, list):
         return {str(name): {"condition": "service_started"} for name in given}
     return {name: dict(options or {}) for name, options in given.items()}
+
+
+def env_files(service: Mapping[str, Any]) -> list[str]:
+    """Paths of `env_file`, but of files that need not be there: those are for local use."""
+    given = service.get("env_file") or []
+    entries = given if isinstance(given, list) else [given]
+    found = []
+    for entry in entries:
+        is_long = isinstance(entry, Mapping)
+        path = str(entry.get("path") if is_long else entry).removeprefix("./")
+        if path == ".env" or not (is_long and entry.get("required") is False):
+            found.append(path)
+    return found
 
 
 def data_volumes(compose: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ from components.compose import (
     SINGLE,
     data_volumes,
     depends_on,
+    env_files,
     is_job,
     labels_of,
     named_volumes,
@@ -39,7 +40,7 @@ SHARED_KEYS: Final[Mapping[str, frozenset[str]]] = {
     "networks": frozenset({"attachable", "driver", "enable_ipv6", "internal", "labels"}),
     "volumes": frozenset({"driver", "labels"}),
     "configs": frozenset({"content", "environment", "labels"}),
-    "secrets": frozenset({"content", "environment", "labels"}),
+    "secrets": frozenset({"environment", "labels"}),
 }
 LOCAL_KEYS: Final = frozenset({"build", "develop", "env_file", "expose", "pull_policy"})
 """Left out, or rewritten, when a release is made."""
@@ -52,7 +53,7 @@ SECURITY_OPTIONS: Final = frozenset({"no-new-privileges", "no-new-privileges:tru
 
 def check(compose: Any) -> list[str]:
     """Why a Compose file cannot be deployed: one sentence a mistake, each with its remedy."""
-    if wrong := list(_shape_mistakes(compose)):
+    if wrong := misshapen(compose):
         return wrong
     mistakes = [
         f"{key}: is not supported; write what it brings in into this file"
@@ -71,19 +72,25 @@ def check(compose: Any) -> list[str]:
     return mistakes
 
 
+def misshapen(compose: Any) -> list[str]:
+    """What is no Compose file at all; without any, the rest may rely on the shapes."""
+    return list(_shape_mistakes(compose))
+
+
 _SHAPES: Final[tuple[tuple[str, tuple[type, ...], str], ...]] = (
     ("labels", (Mapping, list), "a mapping or a list"),
     ("depends_on", (Mapping, list), "a mapping or a list"),
     ("environment", (Mapping, list), "a mapping or a list"),
     ("volumes", (list,), "a list"),
     ("cap_add", (list,), "a list"),
+    ("configs", (list,), "a list"),
+    ("secrets", (list,), "a list"),
     ("security_opt", (list,), "a list"),
     ("deploy", (Mapping,), "a mapping"),
 )
 
 
 def _shape_mistakes(compose: Any) -> Iterator[str]:
-    """What is no Compose file at all; everything after this may rely on the shapes."""
     if not isinstance(compose, Mapping) or not isinstance(compose.get("services"), Mapping):
         yield "services: there are none; give a Compose file with a `services:` mapping"
         return
@@ -122,8 +129,9 @@ _REFUSED: Final[Mapping[str, str]] = {
     "devices": "reaches the server's devices; remove it",
     "device_cgroup_rules": "reaches the server's devices; remove it",
     "volumes_from": "is not supported; name the volumes in each service",
-    "container_name": "keeps a second copy from starting; the service's name does",
-    "extends": "is not supported; use YAML anchors, or write the service out",
+    "container_name": "keeps a second copy from starting; remove it, and reach the service by its "
+    "own name",
+    "extends": "is not supported; use YAML anchors (`<<: *base`), or write the service out",
     "runtime": "is not installed on servers; remove it",
 }
 
@@ -134,10 +142,16 @@ def _service_mistakes(name: str, service: Mapping[str, Any]) -> Iterator[str]:
     for key, value in service.items():
         if not value or key in SERVICE_KEYS | LOCAL_KEYS or str(key).startswith("x-"):
             continue
+        if key == "container_name" and value == name:
+            continue  # left out: it is reached by that name all the same
         yield f".{key}: {_REFUSED.get(key, 'is not supported on servers; remove it')}"
     if not isinstance(service.get("image"), str):
-        yield ".image: is missing; servers build nothing, so name the image your build pushes"
+        yield (
+            ".image: is missing; servers build nothing, so name the image your build pushes, as "
+            f"${{IMAGES}}/{name}:${{VERSION}}"
+        )
     yield from _option_mistakes(service)
+    yield from _file_mistakes(service)
 
 
 def _option_mistakes(service: Mapping[str, Any]) -> Iterator[str]:
@@ -150,13 +164,28 @@ def _option_mistakes(service: Mapping[str, Any]) -> Iterator[str]:
     for entry in service.get("volumes") or []:
         if problem := _mount_mistake(entry):
             yield f".volumes: {problem}"
-    for entry in _list(service.get("env_file")):
-        path = entry.get("path") if isinstance(entry, Mapping) else entry
-        if str(path).removeprefix("./") != ".env":
+    for path in env_files(service):
+        if path != ".env":
             yield (
                 f".env_file: {path} stays on your machine; give its variables as `environment` "
-                "and `secrets` in the settings and use .env"
+                "and `secrets` in the settings and use .env (or write `required: false` beside "
+                "its path: such a file is for local work only)"
             )
+
+
+def _file_mistakes(service: Mapping[str, Any]) -> Iterator[str]:
+    """Configs and secrets are written into a container before it starts."""
+    for key in ("configs", "secrets"):
+        entries = service.get(key) or []
+        if entries and service.get("read_only") is True:
+            yield (
+                f".{key}: cannot be written into a container that is read_only; remove read_only, "
+                "or give them as `environment` or in the image"
+            )
+        for entry in entries:
+            mode = entry.get("mode") if isinstance(entry, Mapping) else None
+            if isinstance(mode, str) and not re.fullmatch(r"0?[0-7]{3}", mode):
+                yield f".{key}: mode {mode!r} is not one like 0440"
 
 
 def _mount_mistake(entry: Any) -> str | None:
@@ -170,11 +199,15 @@ def _mount_mistake(entry: Any) -> str | None:
     if kind == "tmpfs" or (not source and kind != "bind"):
         return None
     if "docker.sock" in source:
-        return f"{source} is the key to the whole server; remove it"
+        return (
+            f"{source} is the key to the whole server; remove it (what routes requests by it, as "
+            f"Traefik, is not needed: Caddy answers, and asks what has the label {HTTP})"
+        )
     if kind == "bind" or source.startswith(("/", ".", "~", "$")):
         return (
             f"{source} is a path of the server; use a named volume, or put the files into the "
-            "image (for local work only, mount it in compose.override.yaml)"
+            "image (for local work only, mount it in compose.override.yaml; a single text file "
+            "of the application may be mounted with `:ro`)"
         )
     return None
 
@@ -182,11 +215,14 @@ def _mount_mistake(entry: Any) -> str | None:
 def _dependency_mistakes(
     name: str, service: Mapping[str, Any], services: Mapping[str, Any]
 ) -> Iterator[str]:
-    for other in depends_on(service):
+    for other, how in depends_on(service).items():
+        if other not in services and how.get("required") is False:
+            continue  # left out, as Compose does with one behind a profile
         if other not in services:
             yield (
                 f"services.{name}.depends_on: {other} does not run on servers (it is missing or "
-                "behind a profile); remove the dependency or the profile"
+                "behind a profile); remove the dependency or the profile, or write `required: "
+                "false` beside its condition"
             )
         elif is_job(service) and not is_job(services[other]):
             for further in depends_on(services[other]):
@@ -262,15 +298,18 @@ def _shared_mistakes(kind: str, parts: Mapping[str, Any]) -> Iterator[str]:
         "file": "stays on your machine; use `environment:` with a variable of the settings, or "
         "`content:`",
     }
+    if kind == "secrets":
+        remedies["file"] = (
+            "stays on your machine; give its content as a secret of the settings, and here "
+            "`environment:` with that secret's name"
+        )
+        remedies["content"] = (
+            "is none of a secret's; give it as a secret of the settings, and here `environment:` "
+            "with that secret's name"
+        )
     for name, part in parts.items():
         for key, value in (part or {}).items():
             if value and key not in SHARED_KEYS[kind] and key != "driver_opts":
                 yield f"{kind}.{name}.{key}: {remedies.get(key, 'is not supported; remove it')}"
         if kind == "networks" and (part or {}).get("driver", "bridge") != "bridge":
             yield f"networks.{name}.driver: {part['driver']} leaves the server's bridge; remove it"
-
-
-def _list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]

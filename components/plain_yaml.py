@@ -33,3 +33,20 @@ for _kind, (_pattern, _first) in _RULES.items():
 def load(text: str) -> Any:
     """What a YAML text holds. Raises yaml.YAMLError."""
     return yaml.load(text, PlainLoader)  # noqa: S506 (a SafeLoader)  # nosec B506
+
+
+class PlainDumper(yaml.SafeDumper):
+    """Writes what PlainLoader reads as the same values."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        """Nothing is written as an alias: each part is read where it stands."""
+        return True
+
+
+PlainDumper.yaml_implicit_resolvers = PlainLoader.yaml_implicit_resolvers
+
+
+def dump(value: Any) -> str:
+    """A value as YAML text. Raises yaml.YAMLError for what YAML has no plain word for."""
+    text: str = yaml.dump(value, Dumper=PlainDumper, allow_unicode=True, sort_keys=False)
+    return text

@@ -22,7 +22,7 @@ def compose_of(demo: Demo, source: Source) -> dict[str, Any]:
     """The demo's Compose file, checked. Raises DemoError with every mistake."""
     file = source.folder / demo.compose_file
     try:
-        loaded = bundle.load(file.read_text("utf-8"))
+        loaded = bundle.load(bundle.carried(file, source.folder))
         mistakes = bundle.check(loaded)
     except bundle.ComposeError as error:
         mistakes = error.mistakes

@@ -13,7 +13,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 END: Final = "feature-demo.sh--end-of-file"
 # What renders a release: pure, and without Pulumi.
 COMPONENTS: Final = (
-    *("__init__", "bundle", "caddyfile", "compose", "compose_check", "naming", "plain_yaml"),
+    *("__init__", "bundle", "caddyfile", "compose", "compose_advice", "compose_check"),
+    *("compose_files", "naming", "plain_yaml"),
 )
 
 

@@ -210,6 +210,9 @@ def arguments(
         render(application, public, settings.hostname or "name.invalid")
     except bundle.ComposeError as error:
         raise Unreleasable(f"Version {kept.version}: {error}\nNothing was changed.") from None
+    if settings.holds_data:
+        for each in bundle.advice(application["release"].compose):
+            pulumi.log.warn(f"{settings.compose_file}: {each}")
     return EnvironmentArgs(
         server=_server(settings, where, expires, allowed),
         public=public,

@@ -26,7 +26,7 @@ class Kept:
     """Service → name@sha256:…"""
     prefix: str
     compose: str
-    """The Compose file's text."""
+    """The Compose file's text, with the application's files it names in it."""
     layers: dict[str, int] = field(default_factory=dict)
     """What its images consist of, each layer once: digest → bytes as they are sent."""
 
@@ -57,7 +57,7 @@ def choose(settings: Settings, last: Record) -> Kept:
     running = Kept.of(last.release)
     if running is not None and settings.version is None:
         return running
-    text = (settings.application / settings.compose_file).read_text()
+    text = _text(settings)
     if (
         running is not None
         and (running.version, running.compose) == (settings.version, text)
@@ -69,6 +69,15 @@ def choose(settings: Settings, last: Record) -> Kept:
     if settings.stage == "demo" and settings.version is None:
         tags.append(naming.STAGE_BRANCHES["dev"])
     return _newest(settings, text, tags)
+
+
+def _text(settings: Settings) -> str:
+    """The checkout's Compose file with its files in it. Raises Unreleasable."""
+    try:
+        return bundle.carried(settings.application / settings.compose_file, settings.application)
+    except bundle.ComposeError as error:
+        where = f"{settings.application.name}/{settings.compose_file}"
+        raise Unreleasable(f"{where}: {error}.\nNothing was changed.") from None
 
 
 def _differs(running: Kept, digests: Mapping[str, str]) -> bool:

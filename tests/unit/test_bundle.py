@@ -104,6 +104,42 @@ def test_services_run_from_digests_and_restart_by_themselves() -> None:
     assert web["restart"] == "unless-stopped"
 
 
+def test_compose_is_not_told_otherwise_about_restarts() -> None:
+    limits = {"limits": {"memory": "1G"}}
+    deploy = {"restart_policy": {"condition": "none"}, "resources": limits}
+    assert services(with_service(deploy=deploy))["web"]["deploy"] == {"resources": limits}
+
+
+def test_a_files_mode_is_a_number_in_whatever_way_it_is_written() -> None:
+    definition = with_service(
+        configs=["a", {"source": "a", "mode": "0440"}, {"source": "a", "mode": 0o400}],
+        secrets=[{"source": "s", "mode": "400"}],
+    )
+    definition |= {"configs": {"a": {"content": "x"}}, "secrets": {"s": {"environment": "VERSION"}}}
+    web = services(definition)["web"]
+    assert web["configs"] == [
+        "a", {"source": "a", "mode": 0o440}, {"source": "a", "mode": 0o400},
+    ]  # fmt: skip
+    assert web["secrets"] == [{"source": "s", "mode": 0o400}]
+
+
+def test_what_need_not_be_there_is_left_out() -> None:
+    definition = with_service(
+        depends_on={"mail": {"condition": "service_started", "required": False}},
+        env_file=[{"path": "local.env", "required": False}],
+        container_name="web",
+    )
+    definition["services"]["mail"] = {"image": "mail", "profiles": ["dev"]}
+    definition["services"]["seed"] = {
+        "image": "seed",
+        "labels": {"deployment-flow.job": "true"},
+        "depends_on": {"mail": {"required": False}},
+    }
+    made = services(definition)
+    assert not {"depends_on", "environment", "container_name"} & made["web"].keys()
+    assert "depends_on" not in made["seed"]
+
+
 def test_only_public_services_are_published_and_on_the_loopback_only() -> None:
     definition = with_service()
     definition["services"]["db"] = {"image": "db", "ports": ["5432:5432"]}

@@ -29,7 +29,12 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"pid": "host"}, "services.web.pid"),
     ({"ipc": "host"}, "services.web.ipc"),
     ({"devices": ["/dev/sda:/dev/sda"]}, "services.web.devices"),
-    ({"container_name": "web"}, "services.web.container_name"),
+    ({"container_name": "site"}, "services.web.container_name"),
+    ({"configs": "site"}, "services.web.configs: is not a list"),
+    ({"configs": ["site"], "read_only": True}, "written into a container that is read_only"),
+    ({"secrets": ["key"], "read_only": True}, "written into a container that is read_only"),
+    ({"configs": [{"source": "site", "mode": "u=r"}]}, "mode 'u=r' is not one like 0440"),
+    ({"env_file": [{"path": "prod.env"}]}, "prod.env stays on your machine"),
     ({"extends": {"service": "x"}}, "services.web.extends"),
     ({"cap_add": ["SYS_ADMIN"]}, "SYS_ADMIN"),
     ({"cap_add": ["cap_net_admin"]}, "cap_net_admin"),
@@ -74,11 +79,30 @@ def test_what_reaches_beyond_its_container_is_refused(extra: dict[str, Any], sai
         ({**MINIMAL, "volumes": {"../x": {}}}, "volumes.../x"),
         ({**MINIMAL, "networks": {"n": {"driver": "macvlan"}}}, "networks.n.driver"),
         ({**MINIMAL, "secrets": {"s": {"file": "s.txt"}}}, "secrets.s.file"),
+        ({**MINIMAL, "secrets": {"s": {"content": "x"}}}, "secrets.s.content: is none"),
         ({"services": {"Web App": MINIMAL["services"]["web"]}}, "services.Web App: the name"),
     ],
 )
 def test_a_file_that_no_server_can_run_is_refused(definition: Any, said: str) -> None:
     assert any(said in mistake for mistake in bundle.check(definition))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"container_name": "web"},
+        {"env_file": [{"path": "./local.env", "required": False}, ".env"]},
+        {"depends_on": {"mail": {"condition": "service_started", "required": False}}},
+        {"configs": [{"source": "site", "mode": "0440"}]},
+    ],
+)
+def test_what_a_server_can_do_without_is_no_mistake(extra: dict[str, Any]) -> None:
+    assert bundle.check(with_service(**extra)) == []
+
+
+def test_a_service_without_an_image_is_told_the_name_to_write() -> None:
+    mistakes = bundle.check(with_service(image=None, build="."))
+    assert "name the image your build pushes, as ${IMAGES}/web:${VERSION}" in mistakes[0]
 
 
 def test_two_services_cannot_serve_one_path() -> None:

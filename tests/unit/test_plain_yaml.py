@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from components import plain_yaml
 
@@ -31,3 +33,26 @@ def test_a_text_that_builds_objects_is_refused() -> None:
 
 def test_pyyamls_own_loader_stays_as_it_is() -> None:
     assert yaml.safe_load("key: 2031-05-31")["key"] == datetime.date(2031, 5, 31)
+
+
+ANY = st.recursive(
+    st.text(max_size=8)
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from(["on", "33:33", "1.5e3", "0440", "~", "null", "<<", "=", "a: b", "\u2028"]),
+    lambda part: (
+        st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=5), part, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(ANY)
+def test_what_is_written_is_read_as_the_same(value: Any) -> None:
+    assert plain_yaml.load(plain_yaml.dump(value)) == value
+
+
+def test_a_part_that_stands_in_two_places_is_written_in_both() -> None:
+    part = {"a": ["b"]}
+    assert "&" not in plain_yaml.dump({"x": part, "y": part})

@@ -179,6 +179,47 @@ def test_a_compose_file_that_cannot_be_deployed_stops_before_anything_is_made(
     assert engine.registered == []
 
 
+def test_a_changed_file_of_the_application_is_released_under_the_version_that_runs(
+    application: Path, registry: dict[str, str]
+) -> None:
+    registry["1.0.0"] = "1.0.0"
+    mounted = COMPOSE + '    volumes: ["./site.conf:/site.conf:ro"]\n'
+    (application / "app" / "compose.yaml").write_text(mounted)
+    releases_: list[releases.Kept] = []
+    for text in ("one", "one", "two"):
+        (application / "app" / "site.conf").write_text(text)
+        running = releases_[-1].output() if releases_ else None
+        releases_.append(
+            releases.choose(wanted(application, version="1.0.0"), Record(release=running))
+        )
+    assert releases_[0] is not releases_[1]
+    assert releases_[0] == releases_[1] != releases_[2]
+    assert "content: two" in releases_[2].compose
+
+
+def test_a_file_that_cannot_be_in_a_release_stops_before_a_registry_is_asked(
+    application: Path, registry: dict[str, str]
+) -> None:
+    mounted = COMPOSE + '    volumes: ["./missing.conf:/site.conf:ro"]\n'
+    (application / "app" / "compose.yaml").write_text(mounted)
+    with pytest.raises(
+        releases.Unreleasable, match=r"app/compose.yaml: .*\n.*missing.conf"
+    ) as error:
+        releases.choose(wanted(application), Record())
+    assert "Nothing was changed" in str(error.value)
+    assert registry == {}
+
+
+@pytest.mark.parametrize(("stack", "warned"), [("staging", True), ("feature-demo-x", False)])
+def test_what_a_compose_file_may_not_mean_is_said_where_data_stays(
+    engine: Engine, application: Path, said: list[str], stack: str, *, warned: bool
+) -> None:
+    found = wanted(application, stack)
+    release = releases.Kept(**kept())
+    run(engine, stack, lambda: plan.arguments(found, plan.Place("fsn1"), release, None, []))
+    assert any("compose.yaml: services.web.labels: nothing here" in each for each in said) is warned
+
+
 @pytest.mark.parametrize("wanted_release", ["r1-abc", "1.0.0"])
 def test_a_rollback_is_to_a_recorded_release_whole_and_asks_no_registry(
     application: Path, registry: dict[str, str], wanted_release: str

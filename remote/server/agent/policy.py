@@ -32,7 +32,7 @@ _SHARED_KEYS = {
     "networks": frozenset({"attachable", "driver", "enable_ipv6", "internal", "labels"}),
     "volumes": frozenset({"driver", "driver_opts", "labels"}),
     "configs": frozenset({"content", "environment", "labels"}),
-    "secrets": frozenset({"content", "environment", "labels"}),
+    "secrets": frozenset({"environment", "labels"}),
 }
 # By a registry's digest, or by the id of an image that was built on this very server.
 _PINNED = re.compile(r"([\w.:/-]+@)?sha256:[0-9a-f]{64}")
