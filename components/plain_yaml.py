@@ -48,5 +48,6 @@ PlainDumper.yaml_implicit_resolvers = PlainLoader.yaml_implicit_resolvers
 
 def dump(value: Any) -> str:
     """A value as YAML text. Raises yaml.YAMLError for what YAML has no plain word for."""
-    text: str = yaml.dump(value, Dumper=PlainDumper, allow_unicode=True, sort_keys=False)
+    # In ASCII: PyYAML writes U+0085 as it is, and reads it as the end of a line.
+    text: str = yaml.dump(value, Dumper=PlainDumper, allow_unicode=False, sort_keys=False)
     return text

@@ -136,6 +136,16 @@ def test_an_image_that_is_neither_pinned_nor_built_here_is_refused_by_the_agent(
         assert policy.refusals({"services": {"web": {"image": image}}}), image
 
 
+def test_a_file_that_is_mounted_read_only_is_handed_over(tmp_path: Path) -> None:
+    mounted = COMPOSE.replace(
+        '"postgres:17"', '"postgres:17", volumes: ["./init.sql:/init.sql:ro"]'
+    )
+    (tmp_path / "compose.yaml").write_text(mounted)
+    (tmp_path / "init.sql").write_text("SELECT 1")
+    compose = release.compose_of(DEMO, Source(tmp_path, "", "1"))
+    assert compose["configs"] == {"db-init.sql": {"content": "SELECT 1"}}
+
+
 def test_every_mistake_of_the_compose_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text(COMPOSE.replace("  db: {", "  db: {privileged: true, "))
     demo = replace(DEMO, settings={"DOCKER_HOST": "x"})
