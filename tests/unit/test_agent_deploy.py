@@ -153,6 +153,13 @@ def test_a_sick_service_gives_way_and_the_old_routes_come_back(bench: Bench) -> 
     assert (bench.machine.caddy / "Caddyfile").read_text() == "# 1\n"
 
 
+def test_a_service_that_is_not_well_in_time_is_told_how_to_have_more(bench: Bench) -> None:
+    bench.probe.sick.add(20001)
+    with pytest.raises(DeployError) as error:
+        bench.deploy(request())
+    assert "longer than 5 s to start is waited for with a healthcheck" in error.value.remedy
+
+
 def test_a_route_that_answers_wrongly_gives_way(bench: Bench) -> None:
     bench.deploy(request(1))
     bench.probe.public_status = 502

@@ -135,7 +135,9 @@ class Switch:
                     raise DeployError(
                         f"service {target['service']} is not well: {target['path']} gave {answer}"
                         + (f"; {cause}" if cause else ""),
-                        "correct the service, or the label deployment-flow.health",
+                        "correct the service, or the label deployment-flow.health; what needs "
+                        f"longer than {manifest['health_seconds']} s to start is waited for with "
+                        "a healthcheck that has a start_period",
                     )
                 self._sleep(0.5)
 
