@@ -236,11 +236,11 @@ class Applications:
 
     def bundle(
         self, version: str, variant: str = "", *, hostname: str = "app",
-        environment: Mapping[str, str] | None = None, **public: Any,
+        environment: Mapping[str, str] | None = None, folder: Path = APPLICATION, **public: Any,
     ) -> dict[str, Any]:  # fmt: skip
-        """The bundle of a version, built and pushed."""
+        """The bundle of a version, built and pushed; `folder` has its Compose file."""
         self.build(version, variant)
-        compose = bundle.load((APPLICATION / "compose.yaml").read_text())
+        compose = bundle.load(bundle.carried(folder / "compose.yaml", folder))
         pins = images.resolve(
             compose, self.prefix, version=version,
             credentials=images.Credentials(**self.registry["pull"]),
