@@ -27,6 +27,9 @@ SSH_OPTIONS = (
 )
 
 
+BOOT_ID = "cat /proc/1/stat | cut -d' ' -f22"
+
+
 @dataclass(frozen=True)
 class Cloud:
     """A client of a project made for these tests, with a key its servers let in."""
@@ -78,7 +81,14 @@ class Cloud:
 
     def boot_id(self, address: str) -> str:
         """Another one after every boot."""
-        return self.run(address, "cat /proc/1/stat | cut -d' ' -f22")
+        return self.run(address, BOOT_ID)
+
+    def wait_for_boot(self, address: str, before: str, *, seconds: float = 120) -> None:
+        """Until another boot than `before` answers; between the two SSH comes and goes."""
+        give_up = time.monotonic() + seconds
+        while (done := self.ssh(address, BOOT_ID)).returncode or done.stdout.strip() == before:
+            assert time.monotonic() < give_up, f"no boot of {address}: {done.stderr}"
+            time.sleep(0.5)
 
 
 @pytest.fixture(scope="session")
