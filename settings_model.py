@@ -243,7 +243,7 @@ class Values(Common):
             found.append(("rollback", "and version are not for one run; leave one out"))
         if self.volume_size != 0 and not 10 <= self.volume_size <= 10240:
             found.append(("volumeSize", "is no size Hetzner sells"))
-        if self.hostname and self.zone and not f".{self.hostname}".endswith(f".{self.zone}"):
+        if self.hostname and self.zone and not naming.is_in_zone(self.hostname, self.zone):
             found.append(("hostname", f"is not in zone {self.zone}"))
         if stage != "demo" and not self.hostname and not self.zone:
             found.append(("hostname", "is not set, and neither is a zone"))

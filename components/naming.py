@@ -154,3 +154,8 @@ def resource_name(project: str, stack: str) -> str:
     if len(name) <= RESOURCE_LENGTH and _PLAIN.fullmatch(name):
         return name
     return _hashed(name, RESOURCE_LENGTH)
+
+
+def is_in_zone(hostname: str, zone: str) -> bool:
+    """Whether a host name, or a domain, is the zone's own or below it."""
+    return bool(zone) and f".{hostname}".endswith(f".{zone}")

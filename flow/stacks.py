@@ -24,8 +24,6 @@ _Done = automation.UpResult | automation.RefreshResult | automation.DestroyResul
 
 _NOTHING = "urn:pulumi:none::none::none:none:None::none"
 
-BUSY = locks.BUSY
-
 
 class Stacks:
     """The stacks of one project folder, each in the state of its group.

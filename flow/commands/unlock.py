@@ -11,7 +11,7 @@ from flow import locks, project, terminal
 from flow.commands.asking import DryRun, Json, Yes, agree, planned
 from flow.commands.environments import Environment
 from flow.errors import FlowError
-from flow.stacks import BUSY
+from flow.locks import BUSY
 
 
 def unlock(

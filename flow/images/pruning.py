@@ -26,7 +26,6 @@ from flow.images.records import Need
 from flow.images.stock import Image, Place, Say
 from flow.project import Project
 from flow.promotion import team
-from flow.stacks import BUSY
 from flow.stages import Stages
 from registry.client import Opened
 
@@ -121,7 +120,7 @@ class Pruner:
             raise FlowError(
                 f"{'; '.join(busy)}. What it deploys is in no record yet, so nothing was removed",
                 "run it again when that is over; if it is dead: flow unlock ENV",
-                code=BUSY,
+                code=locks.BUSY,
             )
 
     def prune(self, planned: Plan, stages: Stages) -> Plan:

@@ -12,7 +12,6 @@ from typing import Any
 from github.Repository import Repository
 
 from components import naming
-from flow.errors import FlowError
 from flow.onboarding import rulesets
 from flow.onboarding.checking import Check, missing, ok
 from flow.onboarding.hub import Hub
@@ -68,11 +67,7 @@ def _lost(hub: Hub) -> list[str]:
 
 
 def _is_kept(hub: Hub, branch: str) -> bool:
-    try:
-        rules = hub.get(f"/rules/branches/{branch}", per_page=100) or []
-    except FlowError:
-        rules = []  # a plan without rulesets
-    if rules:
+    if rules := rulesets.of_branch(hub, branch):
         return any(rule["type"] == "deletion" for rule in rules)
     # Protected by no ruleset: by GitHub's older kind of protection, which forbids deletions.
     return bool((hub.get(f"/branches/{branch}") or {}).get("protected"))

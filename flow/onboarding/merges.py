@@ -12,7 +12,7 @@ from typing import Any
 from github.Repository import Repository
 
 from components import naming
-from flow.errors import FlowError
+from flow.onboarding import rulesets
 from flow.onboarding.checking import Check, missing, ok, warning
 from flow.onboarding.hub import Hub
 from flow.onboarding.planning import Step
@@ -63,11 +63,7 @@ def _in_the_way(hub: Hub) -> list[str]:
     """What refuses merge commits of each branch: `main takes no merge commits (ruleset 7)`."""
     found: dict[str, None] = {}
     for branch in BRANCHES:
-        try:
-            rules = hub.get(f"/rules/branches/{branch}", per_page=100) or []
-        except FlowError:
-            continue  # a plan without rulesets has none in the way
-        for rule in rules:
+        for rule in rulesets.of_branch(hub, branch):
             if refuses(rule):
                 found[f"{branch} takes no merge commits (ruleset {rule['ruleset_id']})"] = None
     return list(found)

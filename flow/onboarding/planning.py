@@ -32,7 +32,6 @@ _OPENING: Mapping[str, frozenset[str]] = {
     bucket.BUCKET: _BACKUP_KEY,
     bucket.ENDPOINT: _BACKUP_KEY,
 }
-_HOSTS = {"dev": "dev", "staging": "staging", "prod": "app"}
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,8 @@ def settings(told: Answers, access: Access) -> dict[str, dict[str, str]]:
         where = PROJECT_OF[stage]
         held = zone(access.zones[where], where, told.domain)
         # In a zone a stage's name is made of the zone's own, but where the domain is a part of it.
-        is_part = told.domain != held and is_in(told.domain, held)
-        name = "" if held and not is_part else f"{_HOSTS[stage]}.{told.domain}"
+        is_part = told.domain != held and naming.is_in_zone(told.domain, held)
+        name = "" if held and not is_part else f"{naming.HOST_LABELS[stage]}.{told.domain}"
         wanted[stage] = {"zone": held, "hostname": name, "acmeEmail": told.email}
     return wanted
 
@@ -144,14 +143,9 @@ def zone(zones: tuple[str, ...], project: str, domain: str) -> str:
     has a domain of its own, and is named in that.
     """
     for each in zones:
-        if is_in(domain, each):
+        if naming.is_in_zone(domain, each):
             return each
     return zones[0] if len(zones) == 1 and project != "prod" else ""
-
-
-def is_in(domain: str, zone: str) -> bool:
-    """Whether a domain is a zone's own, or below it."""
-    return bool(zone) and f".{domain}".endswith(f".{zone}")
 
 
 def settings_steps(

@@ -1,4 +1,4 @@
-"""Rulesets of the application's repository that no stack owns, found by their names."""
+"""Rulesets of the application's repository: those no stack owns, and what all say of a branch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from github.Repository import Repository
+
+from flow.errors import FlowError
+from flow.onboarding.hub import Hub
 
 
 def ensure(repository: Repository, body: Mapping[str, Any]) -> None:
@@ -21,3 +24,11 @@ def ensure(repository: Repository, body: Mapping[str, Any]) -> None:
         requester.requestJsonAndCheck("PUT", f"{address}/{ours[0]}", input=dict(body))
     else:
         requester.requestJsonAndCheck("POST", address, input=dict(body))
+
+
+def of_branch(hub: Hub, branch: str) -> list[Mapping[str, Any]]:
+    """Every rule that holds for a branch, of whatever ruleset; none on a plan without them."""
+    try:
+        return list(hub.get(f"/rules/branches/{branch}", per_page=100) or [])
+    except FlowError:
+        return []

@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from flow import clock, deploying, terminal
 from flow.errors import FlowError
+from flow.locks import BUSY
 from flow.project import Project
-from flow.stacks import BUSY, NoStackError
+from flow.stacks import NoStackError
 
 SECONDS = 600.0
 EVERY_SECONDS = 20.0

@@ -16,7 +16,8 @@ import pytest
 from flow import engine, locks
 from flow.errors import FlowError
 from flow.lock_notes import LockNotes, Note
-from flow.stacks import BUSY, Stacks
+from flow.locks import BUSY
+from flow.stacks import Stacks
 from sandbox.services import object_store
 from sandbox.services.object_store import ObjectStore
 from tests.contract.object_keys import KEYS

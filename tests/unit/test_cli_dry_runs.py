@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flow import app, locks, project, sleeping, state_copies
-from flow.stacks import BUSY
+from flow.locks import BUSY
 from flow.state_copies import Copies
 from tests.unit.team_stacks import Stacks, project_of
 

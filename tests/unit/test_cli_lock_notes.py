@@ -20,8 +20,8 @@ from flow import lock_notes, locks, noted_engines, state_files
 from flow.engine import Engine
 from flow.errors import FlowError
 from flow.lock_notes import LockNotes, Note
-from flow.locks import Holder
-from flow.stacks import BUSY, Stacks
+from flow.locks import BUSY, Holder
+from flow.stacks import Stacks
 
 STACK = "dev"
 BEGAN = 1_900_000_000.7

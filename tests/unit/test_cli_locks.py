@@ -14,7 +14,8 @@ from pulumi import automation
 from flow import locks, noted_engines
 from flow.engine import Engine
 from flow.errors import FlowError
-from flow.stacks import BUSY, Stacks
+from flow.locks import BUSY
+from flow.stacks import Stacks
 
 SAID = """error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) \
 to end or delete the lock file with `pulumi cancel`.

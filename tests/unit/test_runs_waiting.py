@@ -7,10 +7,10 @@ import pytest
 
 from flow import demos, deploying, project
 from flow.errors import FlowError
-from flow.locks import Holder
+from flow.locks import BUSY, Holder
 from flow.runs import jobs, waiting
 from flow.runs.run import Run
-from flow.stacks import BUSY, NoStackError
+from flow.stacks import NoStackError
 
 STACK = "feature-demo-x"
 REAPER = Holder("s3://state/lock", "runner", "reaper", 7, "2030-07-01T04:17:00Z")
